@@ -1,0 +1,90 @@
+"""The plan: what a run will do, as data that can be shown, digested and approved."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from installer.core.canonical import digest
+from installer.core.step import DriftPolicy, PlannedStep
+
+
+class RunKind(StrEnum):
+    INSTALL = "install"
+    UNINSTALL = "uninstall"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything an approval covers.
+
+    ``place`` says where ("cluster prod, https://10.1.0.10:6443"); ``standing`` are the writes
+    that every run makes besides its steps (lease, inventory); ``notes`` are lines shown to the
+    operator that change nothing (sizing sums, found objects) and are part of the digest too.
+    """
+
+    kind: RunKind
+    install_id: str
+    place: str
+    steps: tuple[PlannedStep, ...]
+    phases: tuple[str, ...]  # titles in order
+    standing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind.value,
+            "install_id": self.install_id,
+            "place": self.place,
+            "phases": list(self.phases),
+            "standing": list(self.standing),
+            "notes": list(self.notes),
+            "steps": [_step_to_json(step) for step in self.steps],
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Plan":
+        return cls(
+            kind=RunKind(data["kind"]),
+            install_id=data["install_id"],
+            place=data["place"],
+            steps=tuple(_step_from_json(step) for step in data["steps"]),
+            phases=tuple(data["phases"]),
+            standing=tuple(data["standing"]),
+            notes=tuple(data["notes"]),
+        )
+
+    @property
+    def digest(self) -> str:
+        """What is approved; the engine builds the plan again and refuses another digest."""
+        return digest(self.to_json())
+
+
+_TUPLES = (
+    "needs",
+    "targets",
+    "cannot_undo",
+    "settings_read",
+    "consumes",
+    "destroys",
+)
+
+
+def _step_to_json(step: PlannedStep) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "id": step.id,
+        "title": step.title,
+        "phase": step.phase,
+        "input_hash": step.input_hash,
+        "drift": step.drift.value,
+        "lost_if_skipped": step.lost_if_skipped,
+        "summary": step.summary,
+    }
+    data.update({name: list(getattr(step, name)) for name in _TUPLES})
+    return data
+
+
+def _step_from_json(data: Mapping[str, Any]) -> PlannedStep:
+    fields = {**data, "drift": DriftPolicy(data["drift"])}
+    fields.update({name: tuple(data[name]) for name in _TUPLES})
+    return PlannedStep(**fields)
