@@ -5,17 +5,23 @@ number of the view that gives it: one given on an outdated picture is refused wi
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from installer.core.errors import ErrorReport
 
 PROTOCOL = 1  # of the socket; a view never commands an engine of another protocol
 
 
 class Verb(StrEnum):
     UNLOCK = "unlock"  # secret: the passphrase or age identity; never journalled
-    START = "start"  # digest, by, consents: approves the plan and lets the run begin
-    PAUSE = "pause"  # no further step starts; ends the run when those going on are done
+    # digest, plan (optional, for naming what differs), consents, unattended (stop by itself when
+    # nothing but failed steps is left): approves the plan and lets the run begin
+    START = "start"
+    # No further step starts; ends the run when those going on are done. Asked a second time: they
+    # are left where no write is under way, and looked at again on resume.
+    PAUSE = "pause"
     CONTINUE = "continue"  # takes a pause back while it has not taken effect
     RETRY = "retry"  # step
     SKIP = "skip"  # step
@@ -60,9 +66,41 @@ class Command:
 
 @dataclass(frozen=True)
 class Reply:
-    """``refused`` is empty when the command was taken; ``changed`` says what the view missed."""
+    """The answer to one command; ``refused`` is empty when it was taken.
+
+    ``code`` names the refusal (STALE, PLAN-CHANGED, CONSENT-MISSING, ENGINE-VERSION, NOT-NOW, or
+    the code of ``error``); ``changed`` says in words what the view missed. ``data`` of a taken
+    ``unlock`` and of PLAN-CHANGED holds ``plan`` and ``digest`` as the engine has them.
+    """
 
     id: str
     seq: int
     refused: str = ""
     changed: tuple[str, ...] = ()
+    code: str = ""
+    error: ErrorReport | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "seq": self.seq,
+            "refused": self.refused,
+            "changed": list(self.changed),
+            "code": self.code,
+            "error": self.error.to_json() if self.error else None,
+            "data": dict(self.data),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Reply":
+        """Raises KeyError or ValueError on malformed data."""
+        return cls(
+            id=str(data["id"]),
+            seq=int(data["seq"]),
+            refused=str(data.get("refused", "")),
+            changed=tuple(str(line) for line in data.get("changed", ())),
+            code=str(data.get("code", "")),
+            error=ErrorReport.from_json(data["error"]) if data.get("error") else None,
+            data=dict(data.get("data") or {}),
+        )

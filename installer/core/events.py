@@ -23,8 +23,15 @@ class Event:
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
-            if isinstance(value, str | list | tuple | dict):
-                object.__setattr__(self, item.name, redact_data(value))
+            if isinstance(value, ErrorReport):
+                value = ErrorReport.from_json(redact_data(value.to_json()))
+            elif isinstance(value, Mapping):
+                value = redact_data(dict(value))
+            elif isinstance(value, str | list | tuple):
+                value = redact_data(value)
+            else:
+                continue
+            object.__setattr__(self, item.name, value)
 
     def payload(self) -> dict[str, Any]:
         """The event's fields as JSON data, without its type."""
@@ -39,7 +46,7 @@ class Event:
 
 @dataclass(frozen=True)
 class RunStarted(Event):
-    """An engine took the directory's lock. ``kind`` is ``install`` or ``uninstall``."""
+    """A run was started on an approved plan. ``kind`` is ``install`` or ``uninstall``."""
 
     type: ClassVar[str] = "run-started"
     run: int
@@ -98,7 +105,10 @@ class StepUnchanged(Event):
 
 @dataclass(frozen=True)
 class StepWaiting(Event):
-    """A step began to wait; what it last saw travels beside the journal."""
+    """A step began to wait; what it last saw travels beside the journal.
+
+    An empty ``what`` says that it goes on.
+    """
 
     type: ClassVar[str] = "step-waiting"
     step: str
@@ -148,11 +158,12 @@ class CommandTaken(Event):
 
 @dataclass(frozen=True)
 class JournalRepaired(Event):
-    """The last line was torn by a crash and cut off."""
+    """The last line was torn by a crash and cut off; ``kept`` is the file that holds its bytes."""
 
     type: ClassVar[str] = "journal-repaired"
     cut_bytes: int
     file: str
+    kept: str = ""
 
 
 @dataclass(frozen=True)
@@ -196,18 +207,29 @@ ALL_EVENTS: tuple[type[Event], ...] = (
     RunFinished,
     RunStopped,
 )
-_BY_TYPE = {event.type: event for event in ALL_EVENTS}
+_BY_TYPE = {
+    event.type: (event, frozenset(item.name for item in fields(event))) for event in ALL_EVENTS
+}
 
 
 def event_from_json(kind: str, payload: Mapping[str, Any]) -> Event:
-    """Rebuilds an event. Raises KeyError for an unknown type, TypeError for wrong fields."""
+    """Rebuilds an event. Raises KeyError for an unknown type, TypeError for wrong fields.
+
+    A payload of an older version lacks later fields; those take their defaults.
+    """
+    made, names = _BY_TYPE[kind]
     values: dict[str, Any] = {}
-    for name, value in payload.items():
+    for name, value in redact_data(payload).items():
         if name == "error":
             values[name] = ErrorReport.from_json(value)
         else:
             values[name] = tuple(value) if isinstance(value, list) else value
-    return _BY_TYPE[kind](**values)
+    if values.keys() != names:
+        return made(**values)
+    # All fields are there and redacted: a replay of 10,000 lines does without __init__.
+    event = object.__new__(made)
+    event.__dict__.update(values)
+    return event
 
 
 @dataclass(frozen=True)
@@ -226,15 +248,22 @@ class Recorded:
             "time": self.time,
             "run": self.run,
             "type": self.event.type,
-            **{"data": self.event.payload()},
+            "data": self.event.payload(),
         }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Recorded":
+        """Raises KeyError, TypeError or ValueError on malformed data."""
+        event = event_from_json(data["type"], data["data"])
+        return cls(data["seq"], data["time"], data["run"], event)
 
 
 @dataclass(frozen=True)
 class Progress:
     """News that needs no proof and is never journalled: the last thing a wait saw, a log line.
 
-    ``kind`` is ``waiting``, ``log`` or ``bytes``.
+    ``kind`` is ``waiting``, ``checking`` (a finished step is looked at again), ``log`` or
+    ``bytes``.
     """
 
     kind: str
@@ -244,3 +273,10 @@ class Progress:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", redact_data(self.text))
+
+    def to_json(self) -> dict[str, str]:
+        return {"kind": self.kind, "step": self.step, "text": self.text, "time": self.time}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Progress":
+        return cls(data["kind"], data["step"], data["text"], data["time"])

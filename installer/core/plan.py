@@ -60,6 +60,27 @@ class Plan:
         return digest(self.to_json())
 
 
+def differences(shown: Plan, now: Plan) -> tuple[str, ...]:
+    """What differs between the plan that was shown and the one built now, one line each."""
+    lines = []
+    for name in ("kind", "install_id", "place", "phases", "standing", "notes"):
+        if getattr(shown, name) != getattr(now, name):
+            lines.append(f"{name.replace('_', ' ')} changed")
+    before = {step.id: step for step in shown.steps}
+    after = {step.id: step for step in now.steps}
+    lines += [f"step {name} is no longer in the plan" for name in before if name not in after]
+    for name, step in after.items():
+        old = before.get(name)
+        if old is None:
+            lines.append(f"step {name} is new")
+        elif old != step:
+            what = [key for key in vars(step) if getattr(old, key) != getattr(step, key)]
+            lines.append(f"step {name} changed: {', '.join(key.replace('_', ' ') for key in what)}")
+    if not lines and [step.id for step in shown.steps] != [step.id for step in now.steps]:
+        lines.append("the order of the steps changed")
+    return tuple(lines)
+
+
 _TUPLES = (
     "needs",
     "targets",
