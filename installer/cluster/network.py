@@ -1,0 +1,200 @@
+"""Judges a call that got no answer: DNS, refused, TLS, time-outs, broken connections.
+
+httpx wraps what the system said; the chain of causes is searched for it, because the remedy of a
+refused connection is not that of a CA that does not match.
+"""
+
+import errno
+import socket
+import ssl
+from collections.abc import Iterator
+
+import httpx
+
+from installer.cluster.classifier import WRITES
+from installer.cluster.failures import Action, CallContext, FailureKind, Verdict
+from installer.cluster.transport import AnswerTooLarge
+
+_NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EACCES})
+# OpenSSL's X509_V_ERR_* (openssl/x509_vfy.h)
+_X509_NOT_YET_VALID = 9
+_X509_EXPIRED = 10
+_X509_HOSTNAME = frozenset({62, 64})  # host name, IP address
+
+_AGAIN = "It is tried again by itself; if it lasts, see the network and the control plane's state."
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and everything behind it, outermost first."""
+    pending: list[BaseException] = [error]
+    seen: set[int] = set()
+    while pending:
+        current = pending.pop(0)
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        if isinstance(current, BaseExceptionGroup):
+            pending.extend(current.exceptions)
+        pending.extend(e for e in (current.__cause__, current.__context__) if e is not None)
+
+
+def classify_exception(error: BaseException, context: CallContext, url: str = "") -> Verdict:
+    """The verdict on an exception of httpx, ssl, socket or asyncio's time-out."""
+    where = url or "the API server"
+    for cause in causes(error):
+        verdict = _by_cause(cause, context, where)
+        if verdict is not None:
+            return verdict
+    return _by_httpx(error, context, where)
+
+
+def _by_cause(cause: BaseException, context: CallContext, where: str) -> Verdict | None:
+    match cause:
+        case AnswerTooLarge():
+            return _stop(
+                FailureKind.ANSWER_TOO_LARGE,
+                f"The answer for {context.target} is too large",
+                str(cause),
+                "See what in the cluster is so large.",
+            )
+        case ssl.SSLCertVerificationError():
+            return _untrusted(cause, context, where)
+        case ssl.SSLError() if "WRONG_VERSION_NUMBER" in str(cause):
+            return _stop(
+                FailureKind.TLS_OTHER,
+                f"{where} does not speak TLS",
+                str(cause),
+                "See the scheme and port of the kubeconfig's server.",
+            )
+        case ssl.SSLError() if not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            return _stop(
+                FailureKind.TLS_OTHER,
+                f"No TLS connection to {where}",
+                str(cause),
+                "See whether a proxy stands between, and the client certificate's state.",
+            )
+        case socket.gaierror():
+            return _retry(
+                FailureKind.DNS,
+                context,
+                f"The name in {where} cannot be resolved",
+                str(cause),
+                "See the name in the kubeconfig and this machine's DNS.",
+            )
+        case ConnectionRefusedError():
+            return _retry(
+                FailureKind.REFUSED,
+                context,
+                f"{where} refuses the connection",
+                "Nothing listens at this address and port.",
+                "See the address in the kubeconfig and whether the API server runs.",
+            )
+        case OSError() if cause.errno in _NO_ROUTE:
+            return _retry(
+                FailureKind.NO_ROUTE,
+                context,
+                f"There is no route to {where}",
+                str(cause),
+                "See this machine's network, VPN and firewall.",
+            )
+        case _:
+            return None
+
+
+def _untrusted(error: ssl.SSLCertVerificationError, context: CallContext, where: str) -> Verdict:
+    message = getattr(error, "verify_message", "") or str(error)
+    code = getattr(error, "verify_code", 0)
+    if code in _X509_HOSTNAME:
+        return _stop(
+            FailureKind.TLS_HOSTNAME,
+            f"The certificate of {where} is for another name",
+            message,
+            "Use an address that the certificate names, or set tls-server-name in the kubeconfig.",
+        )
+    if code in (_X509_EXPIRED, _X509_NOT_YET_VALID):
+        return _stop(
+            FailureKind.TLS_EXPIRED,
+            f"The certificate of {where} is not valid now",
+            message,
+            "See this machine's clock, then renew the API server's certificate.",
+        )
+    return _stop(
+        FailureKind.TLS_UNTRUSTED,
+        f"The certificate of {where} is not signed by the kubeconfig's CA",
+        message,
+        "Fetch the kubeconfig anew: the cluster was rebuilt, or something else answers there.",
+    )
+
+
+def _by_httpx(error: BaseException, context: CallContext, where: str) -> Verdict:
+    within = f" within {context.timeout:g} s" if context.timeout else ""
+    match error:
+        case httpx.ProxyError():
+            return _stop(
+                FailureKind.PROXY,
+                f"The proxy does not connect to {where}",
+                str(error),
+                "See proxy-url in the kubeconfig.",
+            )
+        case httpx.ConnectTimeout() | httpx.PoolTimeout():
+            # Nothing was sent: the outcome is known.
+            return _retry(
+                FailureKind.NO_ANSWER,
+                context,
+                f"No connection to {where}{within}",
+                "The connection attempt timed out.",
+                _AGAIN,
+                sent=False,
+            )
+        case TimeoutError() | httpx.TimeoutException():
+            return _retry(
+                FailureKind.NO_ANSWER,
+                context,
+                f"No answer from {where}{within}",
+                f"The API did not answer the {context.verb} of {context.target} in time.",
+                _AGAIN,
+            )
+        case httpx.ConnectError():
+            return _retry(
+                FailureKind.NO_ROUTE,
+                context,
+                f"No connection to {where}",
+                str(error) or "the connection failed without a reason",
+                _AGAIN,
+                sent=False,
+            )
+        case _:
+            return _retry(
+                FailureKind.CONNECTION_LOST,
+                context,
+                f"The connection to {where} broke off",
+                str(error) or type(error).__name__,
+                _AGAIN,
+            )
+
+
+def _stop(kind: FailureKind, title: str, cause: str, remedy: str) -> Verdict:
+    return Verdict(kind, Action.STOP, title, cause, remedy, evidence=(f"{title}: {cause}",))
+
+
+def _retry(
+    kind: FailureKind,
+    context: CallContext,
+    title: str,
+    cause: str,
+    remedy: str,
+    *,
+    sent: bool | None = None,
+) -> Verdict:
+    never_sent = kind in (FailureKind.REFUSED, FailureKind.DNS, FailureKind.NO_ROUTE)
+    in_doubt = (not never_sent if sent is None else sent) and context.verb in WRITES
+    return Verdict(
+        kind,
+        Action.RETRY,
+        title,
+        cause,
+        remedy,
+        outcome_unknown=in_doubt,
+        evidence=(f"{title}: {cause}",),
+    )
