@@ -34,21 +34,21 @@ def read_given(
     for position, option in enumerate(options, start=1):
         name, equals, source = option.partition("=")
         mistake = _mistake_of(position, name, bool(equals), source, declared, seen)
-        seen.add(name)
+        seen |= {name, source} if source == "@-" else {name}
         if not mistake:
             try:
                 text = _without_newline(_read(source[1:]))
             except InstallError as error:
                 mistake = f"{name}: {error.cause}"
             else:
-                redaction.register([text])
-                values[name] = SecretText(text)
-                why = refusal(declared[name], text)
+                why = refusal(declared[name], text) or _word_of_ours(text, declared)
                 mistake = f"{name}: {why}" if why else ""
+                values[name] = SecretText(text)
         if mistake:
             mistakes.append(mistake)
     if mistakes:
         raise _refused(mistakes)
+    redaction.register(value.reveal() for value in values.values())
     return values
 
 
@@ -72,7 +72,14 @@ def _mistake_of(
         return f"{name}: no such secret" + (f"; did you mean {near[0]}?" if near else "")
     if name in seen:
         return f"{name}: given twice"
+    if source == "@-" and "@-" in seen:
+        return f"{name}: standard input can hold one secret only"
     return ""
+
+
+def _word_of_ours(text: str, declared: Mapping[str, SecretDeclaration]) -> str:
+    """Masking such a value would mask the names in every event."""
+    return "it is part of a secret's name" if any(text in name for name in declared) else ""
 
 
 def _read(source: str) -> str:
