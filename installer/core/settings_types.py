@@ -5,7 +5,6 @@ the network or at files.
 """
 
 import re
-import unicodedata
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -13,9 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-# Joiners that ordinary words need in Persian, Arabic and Indian scripts.
-_JOINERS = {"\u200c", "\u200d"}
-_INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+from installer.core.settings_text import unfit_character
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _SLUG = r"[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?"
@@ -28,20 +25,6 @@ def refusal(why: str, suggestion: str = "", *, hide: bool = False) -> PydanticCu
     return PydanticCustomError(
         "refused", "{why}", {"why": why, "suggestion": suggestion, "hide": hide}
     )
-
-
-def unfit_character(text: str, *, lines: bool = False) -> str | None:
-    """The name of the first character that no setting may hold, or None.
-
-    Control, formatting, private-use and unassigned characters do not show on a screen and change
-    what files mean. ``lines`` allows line breaks and tabs.
-    """
-    for character in text:
-        if character in _JOINERS or (lines and character in "\n\t"):
-            continue
-        if unicodedata.category(character) in _INVISIBLE:
-            return f"U+{ord(character):04X}"
-    return None
 
 
 def _check_text(text: str) -> str:
