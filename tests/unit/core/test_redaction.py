@@ -12,7 +12,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 import yaml
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from installer.core import redaction
@@ -62,6 +62,7 @@ ENCODERS: dict[str, Callable[[str], str]] = {
     "repr": lambda text: repr(text)[1:-1],
     "bytes-repr": lambda text: repr(text.encode())[2:-1],
     "shell": lambda text: shlex.quote(text).removeprefix("'").removesuffix("'"),
+    "yaml": lambda text: text.replace("'", "''"),
     "hex": lambda text: text.encode().hex(),
     "base64": lambda text: base64.b64encode(text.encode()).decode(),
     "base64-unpadded": lambda text: base64.b64encode(text.encode()).decode().rstrip("="),
@@ -73,8 +74,14 @@ def pieces(shown: str) -> list[str]:
     return shown.split(MASK)
 
 
+# One line of short words, so that no part of it is masked by itself.
+EVERY_QUOTING = "a b/c<d>&é\"'\\%+~]Z\U0001f511 \t end"
+
+
 @pytest.mark.parametrize("encoder", ENCODERS)
 @given(secret=SECRETS, before=AROUND, after=AROUND)
+@example(secret=EVERY_QUOTING, before="", after="")
+@example(secret="a\u2028b\u2029cdef", before="", after="")
 def test_no_encoding_survives_in_any_text(
     encoder: str, secret: str, before: str, after: str
 ) -> None:
@@ -184,6 +191,15 @@ def test_each_line_of_a_key_is_masked_however_yaml_writes_it(style: str | None) 
     shown = redact(text)
     assert MASK in shown
     assert "Qx7/+" not in shown
+
+
+@pytest.mark.parametrize("style", ["|", ">", None])
+def test_each_line_of_a_key_file_in_json_is_masked(style: str | None) -> None:
+    lines = ["{", ' "type": "of account",', ' "id": "one two",', "}"]
+    register(["\n".join(lines)])
+    shown = redact(yaml.safe_dump({"key.json": "\n".join(lines)}, default_style=style))
+    assert "of account" not in shown
+    assert "one two" not in shown
 
 
 @pytest.mark.parametrize("width", [64, 76])

@@ -135,9 +135,11 @@ def test_a_name_is_a_dns_label(name: str) -> None:
 
 @pytest.mark.parametrize("missing", ["purpose", "reader", "rotation"])
 def test_purpose_reader_and_rotation_are_words(missing: str) -> None:
-    words = {"purpose": "p", "reader": "r", "rotation": "o"} | {missing: " "}
+    purpose, reader, rotation = (
+        " " if item == missing else "words" for item in ("purpose", "reader", "rotation")
+    )
     with pytest.raises(ValueError, match=missing):
-        SecretDeclaration("one", **words)
+        SecretDeclaration("one", purpose, reader, rotation)
 
 
 def test_a_guessable_length_is_no_declaration() -> None:
