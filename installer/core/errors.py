@@ -41,6 +41,7 @@ class ErrorReport:
     retryable: bool = False
     skippable: bool = False
     evidence: tuple[str, ...] = ()
+    exit_code: ExitCode = ExitCode.FAILED
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -51,6 +52,7 @@ class ErrorReport:
             "retryable": self.retryable,
             "skippable": self.skippable,
             "evidence": list(self.evidence),
+            "exit_code": int(self.exit_code),
         }
 
     @classmethod
@@ -66,6 +68,7 @@ class ErrorReport:
             retryable=bool(data.get("retryable", False)),
             skippable=bool(data.get("skippable", False)),
             evidence=tuple(str(line) for line in evidence),
+            exit_code=ExitCode(int(str(data.get("exit_code", 1)))),
         )
 
 
@@ -105,4 +108,5 @@ class InstallError(Exception):
             self.retryable,
             self.skippable,
             self.evidence,
+            self.exit_code,
         )

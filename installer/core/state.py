@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from installer.core import events as ev
-from installer.core.errors import ErrorReport
+from installer.core.errors import ErrorReport, ExitCode
 from installer.core.plan import Plan
 
 REMEMBERED = 5  # durations kept a step
@@ -91,6 +91,17 @@ def fold(records: Iterable[ev.Recorded], start: RunState | None = None) -> RunSt
     for record in records:
         folding.add(record)
     return folding.state()
+
+
+def exit_code(state: RunState) -> ExitCode:
+    """What a process that followed this run to its end returns."""
+    match state.status:
+        case RunStatus.NONE | RunStatus.FINISHED:
+            return ExitCode.OK
+        case RunStatus.PAUSED:
+            return ExitCode.PAUSED
+        case _:
+            return state.error.exit_code if state.error else ExitCode.FAILED
 
 
 def apply(state: RunState, record: ev.Recorded) -> RunState:
