@@ -75,7 +75,7 @@ def pieces(shown: str) -> list[str]:
 
 
 # One line of short words, so that no part of it is masked by itself.
-EVERY_QUOTING = "a b/c<d>&é\"'\\%+~]Z\U0001f511 \t end"
+EVERY_QUOTING = "a b/c<d>& é\"'\\%+~]Z\U0001f511 \t end"
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
