@@ -180,10 +180,9 @@ class Settings(SettingsSection):
 
     def component(self, name: str) -> BaseModel:
         """The settings of one component. Raises KeyError when none has that name."""
-        try:
+        section = None
+        if any(field.alias == name for field in type(self.components).model_fields.values()):
             section = getattr(self.components, _attribute(name))
-        except AttributeError:
-            raise KeyError(name) from None
         if not isinstance(section, BaseModel):
             raise KeyError(name)
         return section

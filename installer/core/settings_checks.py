@@ -20,6 +20,7 @@ from installer.core.settings_machines import (
 from installer.core.settings_problem import Finding, Path
 from installer.core.settings_sections import (
     LETS_ENCRYPT,
+    Override,
     Proxy,
     Scale,
     Secrets,
@@ -28,7 +29,12 @@ from installer.core.settings_sections import (
     Tls,
 )
 from installer.core.settings_types import pool_range
-from installer.core.sizing import LARGEST, TRIAL_HOSTS, concurrent_from_accounts
+from installer.core.sizing import (
+    ACCOUNTS_PER_CONCURRENT_USER,
+    LARGEST,
+    TRIAL_HOSTS,
+    concurrent_from_accounts,
+)
 from installer.core.sizing_rows import STANDING_ROLES, Role
 
 Sections = Mapping[str, Any]
@@ -85,13 +91,13 @@ def check_scale(scale: Scale) -> Findings:
                 f"that is {people:,} people at the same time; one install serves {LARGEST:,}",
                 value=scale.accounts,
             )
-    elif "accounts_per_concurrent_user" in scale.model_fields_set and given:
+    elif scale.accounts_per_concurrent_user != ACCOUNTS_PER_CONCURRENT_USER and given:
         yield Finding(
             ("scale", "accounts_per_concurrent_user"), "means something with accounts only",
             "remove it", value=scale.accounts_per_concurrent_user,
         )  # fmt: skip
     for name, override in scale.overrides.items():
-        if not override.model_fields_set:
+        if override == Override():
             yield Finding(("scale", "overrides", name), "changes nothing", "remove it")
 
 
@@ -237,7 +243,7 @@ def check_pools(networks: Networks, load_balancer: str) -> Findings:
 def check_tls(tls: Tls, source: Source) -> Findings:
     for name in ("certificate_file", "private_key"):
         yield from _goes_with(tls, "tls", name, "source", "own", needed=True)
-    if tls.source != "acme" and "acme_server" in tls.model_fields_set:
+    if tls.source != "acme" and tls.acme_server != LETS_ENCRYPT:
         yield Finding(("tls", "acme_server"), "means something with source: acme only", "remove it")
     if tls.source == "acme" and source.kind == "bundle" and tls.acme_server == LETS_ENCRYPT:
         yield Finding(

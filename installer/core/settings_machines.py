@@ -8,6 +8,7 @@ from pydantic import Field
 from installer.core.settings_types import (
     Address,
     AddressPool,
+    DnsName,
     FileName,
     Label,
     Network,
@@ -126,6 +127,11 @@ class Networks(SettingsSection):
         default_factory=lambda: IPv4Network("10.96.0.0/16"),
         description="Addresses of services inside the cluster: used nowhere else.",
         examples=["10.96.0.0/16"],
+    )
+    cluster_domain: DnsName = Field(
+        default="cluster.local",
+        description="Domain of the names of services inside the cluster.",
+        examples=["cluster.local"],
     )
     pools: tuple[AddressPool, ...] = Field(
         default=(),

@@ -205,7 +205,7 @@ class Source(SettingsSection):
     kind: Literal["online", "registry", "bundle"] = Field(
         default="online",
         description="online: their makers' registries. registry: a mirror of yours. bundle: a "
-        "file made with --bundle-create, for places without the internet.",
+        "file that holds all of them, for places without the internet.",
         examples=["online"],
     )
     registry: Registry | None = Field(

@@ -136,6 +136,8 @@ def _finding(model: type[Settings], tree: object, details: ErrorDetails) -> Find
     if why is None:
         why = details["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
         why = why.replace("Input should be", "must be").replace("String should", "must")
+    if kind == "string_type" and isinstance(_value_at(tree, path), int | float):
+        return Finding(path, why, "put it in quotes", hide=hide)
     return Finding(path, why, _shown_example(path, example), hide=hide)
 
 
