@@ -6,7 +6,7 @@ them passes the mutation gate again first, because the lease may have run out wh
 
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from types import TracebackType
@@ -262,7 +262,7 @@ class ApiClient:
         fields: str = "",
         resource_version: str,
         idle_timeout: float = WATCH_IDLE,
-    ) -> AsyncIterator[WatchEvent]:
+    ) -> AsyncGenerator[WatchEvent]:
         """Changes after ``resource_version``, bookmarks among them, until the stream ends.
 
         It ends without an error when the server ends it, when nothing (no bookmark either) came

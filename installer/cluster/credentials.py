@@ -1,7 +1,9 @@
 """What proves to the API who we are, and how it is renewed while a run goes on."""
 
+import base64
+import json
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 
@@ -38,4 +40,36 @@ class FixedCredentials:
         return self._grant
 
     async def renew(self, refused: Grant) -> Grant | None:
+        return None
+
+
+def grant_from(
+    *, token: str, certificate: str, key: str, told: str, certificate_ends: datetime | None
+) -> Grant:
+    """A grant that ends with whatever in it ends first.
+
+    ``told`` is the end that an exec plugin gave (RFC 3339, or empty); a token that is a JWT says
+    its own.
+    """
+    ends = [end for end in (_rfc3339(told), _jwt_end(token), certificate_ends) if end is not None]
+    return Grant(token, certificate, key, min(ends, default=None))
+
+
+def _rfc3339(text: str) -> datetime | None:
+    try:
+        end = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return end if end.tzinfo else end.replace(tzinfo=UTC)
+
+
+def _jwt_end(token: str) -> datetime | None:
+    """The ``exp`` of a JWT, unverified: it is the API that judges the token."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        return datetime.fromtimestamp(int(claims["exp"]), UTC)
+    except (ValueError, KeyError, TypeError, OverflowError):
         return None

@@ -151,7 +151,7 @@ class Transport:
         old = self.grant
         same_key = old is not None and (old.certificate, old.key) == (grant.certificate, grant.key)
         if self._calls is None or not same_key:
-            context = _tls(self._target, grant)
+            context = tls_context(self._target, grant)
             # Calls that are under way still use the old pools; they are closed at the end.
             self._retired += [pool for pool in (self._calls, self._watches) if pool is not None]
             self._calls = self._pool(context, self._connections)
@@ -192,7 +192,8 @@ async def _read_capped(response: httpx.Response) -> bytes:
     return b"".join(parts)
 
 
-def _tls(target: ClusterTarget, grant: Grant) -> ssl.SSLContext:
+def tls_context(target: ClusterTarget, grant: Grant) -> ssl.SSLContext:
+    """Raises ssl.SSLError where the CA, the client certificate and its key do not go together."""
     context = ssl.create_default_context(cadata=target.ca or None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # Old clusters' CAs lack the extensions that strict checking wants (Python 3.13 and later).

@@ -112,6 +112,9 @@ class FakeApi:
                 pass
         except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
             pass
+        except asyncio.CancelledError:
+            # Only ``stop`` cancels; asyncio's own callback chokes on a cancelled server task.
+            pass
         finally:
             self._tasks.discard(task)
             writer.close()
