@@ -13,7 +13,7 @@ from installer.core.canonical import keyed_digest
 from installer.core.clock import Clock
 from installer.core.secrets import SecretSource, SecretText
 from installer.store import sealed_failures, sealed_process
-from installer.store.sealed_file import SealedFile, checksum
+from installer.store.sealed_file import NO_FILE, SealedFile, checksum
 from installer.store.sealed_key import (
     CannotUnseal,
     Passphrase,
@@ -57,9 +57,10 @@ class SealedSecrets:
         self._file = file
         self._key = key
         self._contents = contents
-        self._on_disk = on_disk  # checksum of the encrypted bytes; "" before the first save
+        # Versions that this object opened or wrote: only these it may replace.
+        self._ours = {on_disk}
         self._clock = clock
-        self._unsaved = not on_disk
+        self._unsaved = on_disk == NO_FILE
         redaction.register(self._texts())
 
     # -- opening ------------------------------------------------------------------------------
@@ -80,7 +81,7 @@ class SealedSecrets:
             check_new_passphrase(key)
         recipients = key.recipients if isinstance(key, Recipients) else ()
         contents = _Contents(str(uuid.uuid4()), random.token_bytes(32), {}, recipients)
-        return cls(file, key, contents, "", clock)
+        return cls(file, key, contents, NO_FILE, clock)
 
     @classmethod
     def open(
@@ -188,8 +189,10 @@ class SealedSecrets:
             self._written(await sealed_process.seal(self._key, self._plain()))
 
     def _written(self, data: bytes) -> None:
-        self._file.replace(data, expected=self._on_disk)
-        self._on_disk = checksum(data)
+        expected = set(self._ours)
+        self._ours.add(checksum(data))  # also when the disk fails after it took its place
+        self._file.replace(data, expected=expected)
+        self._ours.discard(NO_FILE)
         self._unsaved = False
 
     def _plain(self) -> bytes:

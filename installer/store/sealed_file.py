@@ -12,11 +12,13 @@ Three files lie beside each other, all 0600:
 
 import hashlib
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from installer.core.errors import ExitCode, InstallError
 
 LARGEST = 16 * 1024 * 1024  # bytes
+NO_FILE = ""  # stands for the checksum where there is no file yet
 
 
 class SealedFile:
@@ -58,14 +60,16 @@ class SealedFile:
             return None
         return checksum(data) in sums
 
-    def replace(self, data: bytes, *, expected: str) -> None:
-        """Puts ``data`` in place of the version with checksum ``expected`` ("" = no file yet).
+    def replace(self, data: bytes, *, expected: Collection[str]) -> None:
+        """Puts ``data`` in place of a version with one of the expected checksums; NO_FILE among
+        them allows the first version.
 
         A crash at any point leaves the old or the new version, whole. Raises InstallError:
         SECRETS-CHANGED when another version is there, SECRETS-NOT-WRITTEN when the disk refuses.
         """
         current = self.read() if self.exists() else b""
-        if (checksum(current) if self.exists() else "") != expected:
+        found = checksum(current) if self.exists() else NO_FILE
+        if found not in expected:
             raise InstallError(
                 code="SECRETS-CHANGED",
                 title="The sealed secrets were changed by somebody else",
@@ -74,9 +78,9 @@ class SealedFile:
                 exit_code=ExitCode.SECRETS,
             )
         try:
-            known = [checksum(data), *([expected] if expected else [])]
+            known = [checksum(data)] if found is NO_FILE else [checksum(data), found]
             self._put(self.sums, "".join(f"{line}\n" for line in known).encode())
-            if expected:
+            if found is not NO_FILE:
                 self._put(self.previous, current)
             self._put(self.path, data)
         except OSError as error:

@@ -84,16 +84,16 @@ def recipients_key(recipients: Iterable[str]) -> Recipients:
     """Raises InstallError SECRETS-BAD-RECIPIENT naming each that age does not know."""
     chosen = tuple(text.strip() for text in recipients)
     bad = []
-    for text in chosen:
+    for number, text in enumerate(chosen, start=1):
         try:
             _recipient(text)
         except (pyrage.RecipientError, ValueError):
-            bad.append(f"{text[:12]}...")
+            bad.append(f"number {number}")  # what stands there may be a private key
     if bad or not chosen:
         raise InstallError(
             code="SECRETS-BAD-RECIPIENT",
             title="The secrets cannot be sealed to these recipients",
-            cause=f"age knows no such public key: {', '.join(bad)}" if bad else "none was given",
+            cause=f"no public key of age or OpenSSH: {', '.join(bad)}" if bad else "none was given",
             remedy="Give an age1... public key (age-keygen -y KEYFILE) or an ssh-ed25519 or "
             "ssh-rsa public key.",
             exit_code=ExitCode.USAGE,

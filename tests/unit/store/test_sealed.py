@@ -1,5 +1,6 @@
 """The sealed secrets: an age file that keeps what it held and says why it does not open."""
 
+import errno
 import json
 import os
 import pickle
@@ -153,6 +154,45 @@ def test_the_version_before_can_still_be_opened(
     sealed.save()
     path.with_name(f"{FILE_NAME}.previous").rename(path)
     assert SealedSecrets.open(path, key, clock=clock).value("redis-password") == "value-of-redis"
+
+
+def test_saving_can_be_tried_again_after_the_disk_failed_late(
+    sealed: SealedSecrets,
+    path: Path,
+    key: Recipients,
+    clock: StandingClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sealed.put("redis-password", "second-value", MADE)
+    with monkeypatch.context() as patch:
+        fails = iter([False] * 5 + [True])  # the directory's sync, after the file took its place
+        real = os.fsync
+
+        def fsync(descriptor: int) -> None:
+            if next(fails):
+                raise OSError(errno.EIO, "Input/output error")
+            real(descriptor)
+
+        patch.setattr(os, "fsync", fsync)
+        with pytest.raises(InstallError, match="SECRETS-NOT-WRITTEN"):
+            sealed.save()
+    sealed.save()
+    assert SealedSecrets.open(path, key, clock=clock).value("redis-password") == "second-value"
+
+
+def test_two_that_opened_the_same_version_do_not_overwrite_each_other(
+    sealed: SealedSecrets, path: Path, key: Recipients, clock: StandingClock
+) -> None:
+    other = SealedSecrets.open(path, key, clock=clock)
+    sealed.put("redis-password", "second-value", MADE)
+    sealed.save()
+    other.put("redis-password", "third-value", MADE)
+    with pytest.raises(InstallError, match="SECRETS-CHANGED"):
+        other.save()
+    fresh = SealedSecrets.create(path, key, clock=clock)
+    with pytest.raises(InstallError, match="SECRETS-CHANGED"):
+        fresh.save()
+    assert SealedSecrets.open(path, key, clock=clock).value("redis-password") == "second-value"
 
 
 def test_hmacs_tell_values_and_names_apart(sealed: SealedSecrets) -> None:
