@@ -1,0 +1,116 @@
+"""One LIST a kind, shared by all who look at about the same time.
+
+Dozens of steps that find nothing to do look at the same dozen kinds: each kind is asked for once.
+A list is forgotten after a write of ours to its kind, and after two seconds.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from installer.cluster.api import Api
+from installer.cluster.concurrency import AdaptiveLimit
+from installer.cluster.failures import ApiFailure, FailureKind
+from installer.core.clock import Clock
+from installer.core.objects import LABEL_INSTALL, Manifest, ObjectRef
+
+MAX_AGE = 2.0  # seconds
+_NAMESPACE = ("v1", "Namespace")
+
+
+class Snapshot:
+    """Objects of one install as they are now, and those that stand in its way."""
+
+    def __init__(self, api: Api, install_id: str, clock: Clock, limit: AdaptiveLimit) -> None:
+        self._api = api
+        self._label = f"{LABEL_INSTALL}={install_id}"
+        self._clock = clock
+        self._limit = limit
+        self._lists: dict[tuple[str, str, str, str], tuple[float, dict[str, Manifest]]] = {}
+        self._locks: defaultdict[tuple[str, str, str, str], asyncio.Lock] = defaultdict(
+            asyncio.Lock
+        )
+        # Namespaces that this process saw absent and then made: nothing foreign is in them.
+        self._made: set[str] = set()
+
+    def forget(self, refs: Iterable[ObjectRef]) -> None:
+        """After writes: what was listed of these kinds no longer holds."""
+        kinds = {(ref.api_version, ref.kind) for ref in refs}
+        self._lists = {key: value for key, value in self._lists.items() if key[:2] not in kinds}
+
+    def namespace_made(self, name: str) -> None:
+        self._made.add(name)
+
+    def namespace_left(self, name: str) -> None:
+        self._made.discard(name)
+
+    async def find(self, refs: Iterable[ObjectRef]) -> dict[str, Manifest]:
+        """The live objects among ``refs`` by key, ours or not."""
+        by_kind: defaultdict[tuple[str, str], list[ObjectRef]] = defaultdict(list)
+        for ref in refs:
+            by_kind[ref.api_version, ref.kind].append(ref)
+        found = await asyncio.gather(*(self._of_kind(*kind, by_kind[kind]) for kind in by_kind))
+        return {key: live for part in found for key, live in part.items()}
+
+    async def _of_kind(
+        self, api_version: str, kind: str, refs: list[ObjectRef]
+    ) -> dict[str, Manifest]:
+        ours = await self._list(api_version, kind, "", self._label)
+        found = {ref.key: ours[ref.key] for ref in refs if ref.key in ours}
+        missing = [ref for ref in refs if ref.key not in ours]
+        if missing:
+            found.update(await self._unlabelled(missing))
+        return found
+
+    async def _unlabelled(self, refs: list[ObjectRef]) -> dict[str, Manifest]:
+        """Objects that have a name of ours but not our label."""
+        namespaced = {ref.namespace for ref in refs if ref.namespace} - self._made
+        if namespaced:
+            namespaced &= {m["metadata"]["name"] for m in (await self.namespaces()).values()}
+        single: list[ObjectRef] = []
+        lists: list[tuple[str, str, str]] = []
+        groups: defaultdict[tuple[str, str, str], list[ObjectRef]] = defaultdict(list)
+        for ref in refs:
+            if not ref.namespace or ref.namespace in namespaced:
+                groups[ref.api_version, ref.kind, ref.namespace].append(ref)
+        for group, members in groups.items():
+            if group[2] and len(members) > 1:
+                lists.append(group)
+            else:
+                single += members
+        found: dict[str, Manifest] = {}
+        for part in await asyncio.gather(*(self._list(*group, "") for group in lists)):
+            found.update(part)
+        for live in await asyncio.gather(*(self._get(ref) for ref in single)):
+            if live is not None:
+                found[ObjectRef.of(live).key] = live
+        return {ref.key: found[ref.key] for ref in refs if ref.key in found}
+
+    async def namespaces(self) -> Mapping[str, Manifest]:
+        """All namespaces of the cluster, by key."""
+        return await self._list(*_NAMESPACE, "", "")
+
+    async def _get(self, ref: ObjectRef) -> Manifest | None:
+        async with self._limit.slot():
+            return await self._api.get(ref)
+
+    async def _list(
+        self, api_version: str, kind: str, namespace: str, labels: str
+    ) -> dict[str, Manifest]:
+        key = (api_version, kind, namespace, labels)
+        async with self._locks[key]:
+            cached = self._lists.get(key)
+            if cached is not None and self._clock.monotonic() - cached[0] < MAX_AGE:
+                return cached[1]
+            try:
+                async with self._limit.slot():
+                    listing = await self._api.list(
+                        api_version, kind, namespace=namespace, labels=labels
+                    )
+                items = {ObjectRef.of(item).key: item for item in listing.items}
+            except ApiFailure as failure:
+                if failure.kind not in (FailureKind.NO_SUCH_API, FailureKind.NOT_FOUND):
+                    raise
+                items = {}  # its CRD is not there yet, so none of its objects is
+            self._lists[key] = (self._clock.monotonic(), items)
+            return items

@@ -1,0 +1,268 @@
+"""Waits until applied objects are ready, on informers, and fails as soon as pods say why not."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from installer.cluster.api import Follower
+from installer.cluster.apply import wait_for_kind
+from installer.cluster.evidence import failure_of
+from installer.cluster.handle import ClusterHandle
+from installer.cluster.readiness import ClusterView, is_gated, readiness
+from installer.cluster.readiness_parts import Readiness, State
+from installer.cluster.readiness_pods import (
+    PodProblem,
+    owned_by,
+    pod_problems,
+    workload_problem,
+)
+from installer.core.errors import InstallError
+from installer.core.objects import LABEL_INSTALL, Manifest, ObjectRef
+from installer.core.step import StepContext
+
+READY_TIMEOUT = 600.0  # seconds
+LOOK_EVERY = 1.0  # for rules that depend on time; changes are seen at once
+_WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "Job"})
+
+
+class _PodFailure(Exception):
+    """Ends a wait; what else is known is gathered outside of it."""
+
+    def __init__(self, workload: Manifest, pod: Manifest | None, problem: PodProblem) -> None:
+        super().__init__(problem.title)
+        self.workload, self.pod, self.problem = workload, pod, problem
+
+
+async def wait_ready(
+    handle: ClusterHandle,
+    ctx: StepContext,
+    objects: Sequence[Manifest],
+    timeout: float = READY_TIMEOUT,  # noqa: ASYNC109 - measured on the injected clock
+    *,
+    ours: bool = True,
+) -> tuple[str, ...]:
+    """Until all are ready by their kind's rule; returns warnings in words.
+
+    ``ours``: the objects carry our install's label; others are followed by namespace. Raises
+    InstallError: NOT-READY after ``timeout`` seconds, or earlier what the object or its pods say
+    (IMAGE-NOT-FOUND, CRASH-LOOP, UNSCHEDULABLE, ROLLOUT-STUCK, JOB-FAILED, ...).
+    """
+    by_kind: defaultdict[tuple[str, str], list[Manifest]] = defaultdict(list)
+    for manifest in objects:
+        if is_gated(ObjectRef.of(manifest)):
+            by_kind[manifest["apiVersion"], manifest["kind"]].append(manifest)
+    if not by_kind:
+        return ()
+    await handle.inventory.load_once()
+    view = await _view(handle, by_kind)
+    told = _Told(ctx, sum(map(len, by_kind.values())))
+    waits = [_KindWait(handle, told, view, group, ours).run(timeout) for group in by_kind.values()]
+    warnings = await _all(waits)
+    await _all(wait_for_kind(handle, ctx, ref) for ref in _defined(objects))
+    return tuple(line for lines in warnings for line in lines)
+
+
+async def _all(waits: Iterable[Awaitable[Any]]) -> list[Any]:
+    """Side by side; the first failure ends the others and is raised as it is."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _view(
+    handle: ClusterHandle, by_kind: Mapping[tuple[str, str], Sequence[Manifest]]
+) -> ClusterView:
+    view = ClusterView(
+        load_balancer=handle.load_balancer,
+        # Discovery is asked separately once the definitions are established.
+        served=frozenset(
+            f"{ref.api_version}/{ref.kind}" for group in by_kind.values() for ref in _defined(group)
+        ),
+    )
+    if ("v1", "PersistentVolumeClaim") not in by_kind:
+        return view
+    classes = (await handle.api.list("storage.k8s.io/v1", "StorageClass")).items
+    late = {c["metadata"]["name"] for c in classes if _binds_late(c)}
+    default = next((c["metadata"]["name"] for c in classes if _is_default(c)), "")
+    return replace(view, late_binding=frozenset(late), default_class=default)
+
+
+def _binds_late(storage_class: Manifest) -> bool:
+    return bool(storage_class.get("volumeBindingMode") == "WaitForFirstConsumer")
+
+
+def _is_default(storage_class: Manifest) -> bool:
+    annotations = storage_class["metadata"].get("annotations") or {}
+    return bool(annotations.get("storageclass.kubernetes.io/is-default-class") == "true")
+
+
+def _defined(objects: Iterable[Manifest]) -> list[ObjectRef]:
+    """The kinds that CustomResourceDefinitions among the objects define."""
+    return [
+        ObjectRef(f"{m['spec']['group']}/{version['name']}", m["spec"]["names"]["kind"], "", "")
+        for m in objects
+        if m["kind"] == "CustomResourceDefinition"
+        for version in m["spec"]["versions"]
+        if version.get("served", True)
+    ]
+
+
+@dataclass
+class _Told:
+    """One line for all kinds that a wave waits for."""
+
+    ctx: StepContext
+    total: int
+    missing: dict[str, str] = field(default_factory=dict)
+
+    def say(self) -> None:
+        if self.missing:
+            done = self.total - len(self.missing)
+            ref, reason = next(iter(sorted(self.missing.items())))
+            self.ctx.waiting(f"{done} of {self.total} objects ready", f"{ref} {reason}")
+
+
+class _KindWait:
+    """The objects of one kind. Pods and ReplicaSets are followed beside them."""
+
+    def __init__(
+        self,
+        handle: ClusterHandle,
+        told: _Told,
+        view: ClusterView,
+        wanted: Sequence[Manifest],
+        ours: bool,
+    ) -> None:
+        self._handle = handle
+        self._told = told
+        self._view = view
+        self._wanted = {ObjectRef.of(manifest): manifest for manifest in wanted}
+        self._since: dict[tuple[str, str, str], float] = {}
+        self._seen: set[ObjectRef] = set()
+        self._warnings: dict[ObjectRef, str] = {}
+        first = ObjectRef.of(wanted[0])
+        kind = first.kind
+        self._label = f"{LABEL_INSTALL}={handle.install_id}" if ours else ""
+        self._namespace = "" if ours else first.namespace
+        self._objects = self._follow(first.api_version, kind)
+        follows_pods = kind in _WORKLOADS or kind == "PersistentVolumeClaim"
+        self._pods = self._follow("v1", "Pod") if follows_pods else None
+        self._sets = self._follow("apps/v1", "ReplicaSet") if kind == "Deployment" else None
+
+    def _follow(self, api_version: str, kind: str) -> Follower:
+        return self._handle.followers.of(
+            api_version, kind, namespace=self._namespace, labels=self._label
+        )
+
+    async def run(self, within: float) -> tuple[str, ...]:
+        await self._leave_out_finished()
+        try:
+            await self._objects.wait_for(self._all_ready, within, every=LOOK_EVERY)
+        except _PodFailure as found:
+            raise await failure_of(self._handle, found.workload, found.pod, found.problem) from None
+        except TimeoutError:
+            raise self._not_ready(within) from None
+        return tuple(f"{ref} {line}" for ref, line in sorted(self._warnings.items()))
+
+    async def _leave_out_finished(self) -> None:
+        """Jobs that finished and were removed before anybody looked."""
+        for ref, manifest in list(self._wanted.items()):
+            if "ttlSecondsAfterFinished" in (manifest.get("spec") or {}) and (
+                await self._handle.api.get(ref) is None
+            ):
+                del self._wanted[ref]
+
+    def _all_ready(self, objects: Mapping[tuple[str, str], Manifest]) -> bool:
+        ready = True
+        for ref, manifest in self._wanted.items():
+            live = self._current(ref, objects.get((ref.namespace, ref.name)))
+            found = self._judge(ref, manifest, live)
+            if found.error is not None:
+                raise _error(found)
+            if found.ready:
+                self._told.missing.pop(str(ref), None)
+                self._warnings[ref] = found.reason
+                continue
+            ready = False
+            self._told.missing[str(ref)] = found.reason
+            if live is not None and manifest["kind"] in _WORKLOADS:
+                self._fail_fast(live)
+        self._told.say()
+        self._warnings = {ref: line for ref, line in self._warnings.items() if line}
+        return ready
+
+    def _judge(self, ref: ObjectRef, manifest: Manifest, live: Manifest | None) -> Readiness:
+        if live is None and ref not in self._seen:
+            return Readiness(State.WAITING, "is not yet seen as it was written")
+        if live is not None:
+            self._seen.add(ref)
+        if ref.kind == "PersistentVolumeClaim":
+            return readiness(manifest, live, replace(self._view, consumers=self._consumers()))
+        return readiness(manifest, live, self._view)
+
+    def _current(self, ref: ObjectRef, live: Manifest | None) -> Manifest | None:
+        """None while the informer still shows the object from before our write."""
+        record = self._handle.inventory.get(ref)
+        if live is None or record is None or not record.uid:
+            return live
+        meta = live["metadata"]
+        if meta["uid"] != record.uid or meta.get("generation", 0) < record.generation:
+            return None
+        return live
+
+    def _consumers(self) -> frozenset[str]:
+        pods = self._pods.objects.values() if self._pods else ()
+        return frozenset(
+            f"{pod['metadata']['namespace']}/{volume['persistentVolumeClaim']['claimName']}"
+            for pod in pods
+            for volume in pod["spec"].get("volumes") or ()
+            if "persistentVolumeClaim" in volume
+        )
+
+    def _fail_fast(self, workload: Manifest) -> None:
+        refused = workload_problem(workload)
+        if refused is not None and self._lasts(refused):
+            raise _PodFailure(workload, None, refused)
+        pods = self._pods.objects.values() if self._pods else ()
+        sets = tuple(self._sets.objects.values()) if self._sets else ()
+        name = f"{workload['kind']} {workload['metadata']['name']}"
+        for pod in owned_by(workload, pods, sets):
+            for problem in pod_problems(pod, name):
+                if self._lasts(problem):
+                    raise _PodFailure(workload, dict(pod), problem)
+
+    def _lasts(self, problem: PodProblem) -> bool:
+        now = self._handle.clock.monotonic()
+        return now - self._since.setdefault(problem.key, now) >= problem.grace
+
+    def _not_ready(self, within: float) -> InstallError:
+        missing = {r: why for r, why in self._told.missing.items() if r in map(str, self._wanted)}
+        first = next(iter(sorted(missing)), "an object")
+        return InstallError(
+            "NOT-READY",
+            f"{first} did not become ready in time",
+            "; ".join(f"{ref} {why}" for ref, why in sorted(missing.items())[:10]),
+            "See the events and logs of what is named above, then try again.",
+            retryable=True,
+            evidence=(f"waited {within:.0f} s",),
+        )
+
+
+def _error(found: Readiness) -> InstallError:
+    report = found.error
+    assert report is not None
+    return InstallError(
+        report.code,
+        report.title,
+        report.cause,
+        report.remedy,
+        report.retryable,
+        report.skippable,
+        report.evidence,
+    )
