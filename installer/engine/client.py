@@ -66,8 +66,8 @@ class EngineClient:
     ) -> "EngineClient":
         """Attaches to the directory's engine and subscribes to the records behind ``after``.
 
-        ``within``: seconds for its greeting. Raises InstallError: NO-ENGINE when none listens, ENGINE-VERSION when it speaks another
-        protocol.
+        ``within``: seconds for its greeting. Raises InstallError: NO-ENGINE when none listens,
+        ENGINE-VERSION when it speaks another protocol.
         """
         try:
             made = sockets.connected(directory)

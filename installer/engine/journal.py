@@ -137,9 +137,7 @@ class Journal:
             raise RuntimeError("no run was begun, or the journal is closed")
         size = os.fstat(self._file).st_size
         try:
-            left = memoryview(line)
-            while left:
-                left = left[os.write(self._file, left) :]
+            _write_all(self._file, line)
             os.fdatasync(self._file)
         except OSError as error:
             # Whether a failed fdatasync left the line on the disk cannot be known, and asking a
@@ -218,7 +216,7 @@ def _lone(path: Path, repairs: tuple[Repair, ...]) -> bool:
 def _cut(repair: Repair) -> None:
     kept = os.open(repair.kept, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        os.write(kept, repair.cut + b"\n")
+        _write_all(kept, repair.cut + b"\n")
         os.fdatasync(kept)
     finally:
         os.close(kept)
@@ -228,6 +226,13 @@ def _cut(repair: Repair) -> None:
         os.fdatasync(file)
     finally:
         os.close(file)
+
+
+def _write_all(file: int, content: bytes) -> None:
+    """A full disk shows as a short write first, as ENOSPC only at the next."""
+    left = memoryview(content)
+    while left:
+        left = left[os.write(file, left) :]
 
 
 def _sync_folder(folder: Path) -> None:

@@ -87,11 +87,18 @@ class Engine:
             try:
                 await self.work.close()
             except Exception as error:  # the run is over; its outcome stands
-                reports.internal(self._directory, error, "closing", self._clock.now())
+                self._internal(error, "closing")
 
     # -- commands ---------------------------------------------------------------------------
 
     async def _act(self, command: Command) -> Reply:
+        try:
+            return await self._do(command)
+        except Exception as error:  # the view must not wait for an answer for ever
+            known = self._internal(error, f"the command {command.verb.value}")
+            return self._refused(command, known.code, known.title, known.report())
+
+    async def _do(self, command: Command) -> Reply:
         match command.verb:
             case Verb.UNLOCK:
                 return await self._unlock(command)
@@ -134,11 +141,6 @@ class Engine:
                     self.work = await self._build(secret)
                 except InstallError as error:
                     return self._refused(command, error.code, error.title, error.report())
-                except Exception as error:
-                    known = reports.internal(
-                        self._directory, error, "building the plan", self._clock.now()
-                    )
-                    return self._refused(command, known.code, known.title, known.report())
             return self._taken(command, self._plan())
 
     def _start(self, command: Command) -> Reply:
@@ -199,7 +201,7 @@ class Engine:
             self.recorder,
             self.board,
             self._clock,
-            lambda error, what: reports.internal(self._directory, error, what, self._clock.now()),
+            self._internal,
             parallel=self._parallel,
             unattended=bool(params.get("unattended")),
         )
@@ -242,12 +244,15 @@ class Engine:
         except JournalWriteFailed as error:
             self.error = error.report()
         except Exception as error:
-            known = reports.internal(self._directory, error, "the run", self._clock.now())
+            known = self._internal(error, "the run")
             self.error = known.report()
             if not self.recorder.broken:
                 self.recorder.record(ev.RunStopped(known.report()))
         finally:
             self.over.set()
+
+    def _internal(self, error: BaseException, during: str) -> InstallError:
+        return reports.internal(self._directory, error, during, self._clock.now())
 
     def _plan(self) -> dict[str, Any]:
         assert self.work is not None
