@@ -25,7 +25,7 @@ PAUSE_BASE = 0.25  # seconds before the first repeat, doubled for each further o
 PAUSE_CAP = 10.0
 # A server that has just started may refuse what it allows a second later (its own roles are not
 # loaded yet), so one refusal is not the last word.
-REFUSAL_PATIENCE = 10.0  # seconds
+REFUSALS = 4  # in a row; the pauses between them add up to some seconds
 # Without an event the server's bookmark comes about once a minute; a silence longer than the
 # idle time-out ends in a new watch, so an older picture means that nothing answers.
 STALE_AFTER = WATCH_IDLE + 10.0  # seconds
@@ -57,7 +57,7 @@ class Informer:
         self._version = ""
         self._heard: float | None = None
         self._failure: ApiFailure | None = None
-        self._refused_since: float | None = None
+        self._refusals = 0
         self._pauses = 0
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -122,7 +122,7 @@ class Informer:
             changed = self._changed
             if self._task is not None and self._task.done():
                 self._task.result()
-            if self._failure is not None and self._refused_for_good():
+            if self._failure is not None and self._refusals >= REFUSALS:
                 raise self._failure
             if self.synced:
                 found = predicate(self._objects)
@@ -133,10 +133,6 @@ class Informer:
                 raise TimeoutError(f"{self.kind} did not become as wanted within {within:g} s")
             if await self._changed_within(changed, min(left, every)) and on_change is not None:
                 on_change()
-
-    def _refused_for_good(self) -> bool:
-        since = self._refused_since
-        return since is not None and self._clock.monotonic() - since >= REFUSAL_PATIENCE
 
     async def _changed_within(self, changed: asyncio.Event, seconds: float) -> bool:
         waits = [
@@ -168,10 +164,8 @@ class Informer:
 
     def _failed(self, failure: ApiFailure | None) -> None:
         self._failure = failure
-        if failure is None or failure.verdict.action is not Action.STOP:
-            self._refused_since = None
-        elif self._refused_since is None:
-            self._refused_since = self._clock.monotonic()
+        refused = failure is not None and failure.verdict.action is Action.STOP
+        self._refusals = self._refusals + 1 if refused else 0
         if failure is not None:
             self._notify()
 

@@ -1,6 +1,7 @@
 """A clock on which waiting costs no time: each sleep moves it forward and lets others run."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 START = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
@@ -33,5 +34,9 @@ class QuickClock:
         self.passed += seconds
 
     async def slept_times(self, count: int) -> None:
-        async with asyncio.timeout(10), self._slept:
-            await self._slept.wait_for(lambda: len(self.sleeps) >= count)
+        await self.until(lambda: len(self.sleeps) >= count)
+
+    async def until(self, met: Callable[[], bool]) -> None:
+        """Returns when ``met`` holds; it is asked whenever somebody goes to sleep."""
+        async with asyncio.timeout(20), self._slept:
+            await self._slept.wait_for(met)
