@@ -1,6 +1,7 @@
 """Ways into a lab cluster: kubeconfigs and tokens for whom a test wants to be."""
 
 import datetime as dt
+import ssl
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,10 @@ class Access:
 
     def __init__(self, credentials: Credentials, api: Api) -> None:
         self._credentials, self._api = credentials, api
+
+    def ssl_context(self) -> ssl.SSLContext:
+        """Trusts this cluster's authority and no other."""
+        return ssl.create_default_context(cafile=str(self._credentials.authority_file))
 
     def certificate_kubeconfig(
         self,

@@ -34,6 +34,7 @@ class Api:
     """Requests by path, objects by kind. `server` is https://host:port."""
 
     def __init__(self, server: str, authority: Path, token: str) -> None:
+        self.server = server
         context = ssl.create_default_context(cafile=str(authority))
         self._client = httpx.Client(
             base_url=server,

@@ -22,10 +22,11 @@ from tests.lab import flags
 from tests.lab.access import Access
 from tests.lab.api import Api, ApiError
 from tests.lab.builds import Programs, programs
-from tests.lab.credentials import Credentials
+from tests.lab.credentials import OPERATOR, OPERATORS, Credentials
 from tests.lab.etcd_ring import EtcdRing
+from tests.lab.inflight import mutations
 from tests.lab.node_faults import Nodes
-from tests.lab.nodes import NodeShape, node_manifests, storage_classes
+from tests.lab.nodes import NodeShape, node_manifests, operators_binding, storage_classes
 from tests.lab.pod_faults import injected
 from tests.lab.ports import ReservedPort, unreserved_port
 from tests.lab.stages import PodFault, kwok_documents
@@ -71,6 +72,8 @@ class ControlPlane:
         self.directory = directory
         self.logs = directory / "logs"
         self._data = directory / "data"
+        self._log = directory / "pod.log"
+        self._previous_log = directory / "pod-previous.log"
         self._shapes = tuple(nodes)
         self._etcd_members = etcd_members
         self._controllers, self._kubelets = controllers, kubelets
@@ -105,7 +108,9 @@ class ControlPlane:
         self.etcd = EtcdRing(
             self._programs.etcd, self._data, self.logs, self._supervisor, self._etcd_members
         )
-        self.api = Api(self.server, self.credentials.authority_file, self.credentials.admin_token)
+        authority = self.credentials.authority_file
+        self.api = Api(self.server, authority, self.credentials.admin_token)
+        self.operator_api = Api(self.server, authority, self.credentials.operator_token)
         self.access = Access(self.credentials, self.api)
         self.nodes = Nodes(self.api, tainted=self._controllers)
         try:
@@ -117,6 +122,7 @@ class ControlPlane:
     def close(self) -> None:
         """Ends all programs at once and removes their data and keys; logs stay."""
         self.api.close()
+        self.operator_api.close()
         self._supervisor.close()
         self._port.release()
         self.etcd.release()
@@ -124,9 +130,11 @@ class ControlPlane:
     def _start_programs(self) -> None:
         for name in self.etcd.names:
             self.etcd.start(name)
+        # kube-apiserver's caches begin later than 1, so that version 1 is too old ever after.
+        self._await_ready(self.etcd.names[0], self.etcd.advance)
         self.start_apiserver()
-        for storage_class in storage_classes():
-            self.api.apply(storage_class)
+        for manifest in (operators_binding(OPERATORS), *storage_classes()):
+            self.api.apply(manifest)
         if self._controllers:
             self._spawn(CONTROLLER_MANAGER)
             self._spawn(SCHEDULER)
@@ -150,8 +158,8 @@ class ControlPlane:
         return self.credentials.endpoint.server
 
     def admin_kubeconfig(self, path: Path) -> Path:
-        """A kubeconfig (0600) of a member of system:masters, by client certificate."""
-        return self.access.certificate_kubeconfig(path, "lab-admin", groups=["system:masters"])
+        """A kubeconfig (0600) with all rights but not system:masters, by client certificate."""
+        return self.access.certificate_kubeconfig(path, OPERATOR, groups=[OPERATORS])
 
     # -- what can go wrong -----------------------------------------------------------------
 
@@ -206,18 +214,29 @@ class ControlPlane:
     def compact_etcd(self) -> int:
         """Drops etcd's history; returns the revision it was cut at.
 
-        `continue` tokens from before then get 410. A watch does not: kube-apiserver serves it
-        out of its own cache, which only knows what came after its start. See `expire_watches`.
+        Alone this is seen by nobody but a server with --watch-cache=false: watches and also
+        `continue` tokens are served out of kube-apiserver's memory. See `expire_versions`.
         """
         return self.etcd.compact()
 
-    def expire_watches(self) -> None:
-        """Ends every watch, and answers 410 to each that goes on from where it was."""
-        self.stop_apiserver()
-        # The new cache begins at this revision, which no client can have seen.
+    def expire_versions(self, signum: signal.Signals = signal.SIGTERM) -> None:
+        """Ends every watch, and makes 410 of all resourceVersions and `continue` tokens so far."""
+        self.stop_apiserver(signum)
+        # The new server's memory begins at this revision, which no client can have seen.
         self.etcd.advance()
         self.compact_etcd()
         self.start_apiserver()
+
+    @contextmanager
+    def mutations_in_flight(self, count: int = 1) -> Iterator[None]:
+        """Holds that many writes open; with it 429 can be had without a race.
+
+        To be used after `restart_apiserver("--enable-priority-and-fairness=false",
+        f"--max-mutating-requests-inflight={count}")`: every other write is then refused.
+        """
+        token = self.credentials.operator_token
+        with mutations(self.operator_api, self.access.ssl_context(), token, count):
+            yield
 
     @contextmanager
     def pod_fault(
@@ -226,6 +245,11 @@ class ControlPlane:
         """Pods created in the namespace with these labels in the meantime get this fault."""
         with injected(self.api, fault, namespace, labels):
             yield
+
+    def write_pod_log(self, lines: Sequence[str], *, previous: bool = False) -> None:
+        """What every container of every pod has logged, from now on (or before it restarted)."""
+        text = "".join(f"2026-01-01T00:00:00.000000000Z stdout F {line}\n" for line in lines)
+        (self._previous_log if previous else self._log).write_text(text)
 
     # -- programs --------------------------------------------------------------------------
 
@@ -250,10 +274,9 @@ class ControlPlane:
     def _start_kwok(self) -> None:
         """kwok cannot share a port: should another program be quicker, it gets a new one."""
         config = self._data / "kwok.yaml"
-        output, previous = self.directory / "pod.log", self.directory / "pod-previous.log"
-        for path in (output, previous):
+        for path in (self._log, self._previous_log):
             path.touch()
-        documents = kwok_documents(self._programs.kwok_stages, output, previous)
+        documents = kwok_documents(self._programs.kwok_stages, self._log, self._previous_log)
         config.write_text(yaml.safe_dump_all(documents))
         for _ in range(_KWOK_ATTEMPTS):
             port = unreserved_port()
@@ -278,6 +301,10 @@ class ControlPlane:
                 raise StartError(f"{name} ended with {code}:\n{self._tail(name)}")
             if time.monotonic() > deadline:
                 raise StartError(f"{name} is not ready:\n{self._tail(name)}")
+
+    def pids(self) -> list[int]:
+        """Process ids of all programs started, the supervisor's first."""
+        return self._supervisor.pids()
 
     def _tail(self, name: str, lines: int = 15) -> str:
         text = (self.logs / f"{name}.log").read_text(errors="replace")

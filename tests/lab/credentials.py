@@ -8,6 +8,11 @@ from tests.lab.kubeconfigs import Endpoint
 from tests.lab.pki import Authority, TokenSigner, write_private
 
 SERVICE_NETWORK = "10.96.0.0/16"
+OPERATOR = "lab-operator"
+# As in a kubeadm cluster, bound to cluster-admin. Not system:masters: requests of that group are
+# never throttled (k8s.io/apiserver, pkg/server/filters/maxinflight.go), so nothing that a test
+# says of 429 would hold for it. The lab's own tools are in it, for that very reason.
+OPERATORS = "kubeadm:cluster-admins"
 _FIRST_SERVICE_ADDRESS = "10.96.0.1"
 
 
@@ -29,8 +34,12 @@ class Credentials:
         self.signer_file = folder / "service-accounts.key"
         write_private(self.signer_file, self.signer.private_pem)
         self.token_file = folder / "tokens.csv"
-        token = f'{self.admin_token},lab-admin,lab-admin,"system:masters"\n'
-        write_private(self.token_file, token.encode())
+        self.operator_token = secrets.token_hex(16)
+        tokens = (
+            f'{self.admin_token},lab,lab,"system:masters"\n'
+            f'{self.operator_token},{OPERATOR},{OPERATOR},"{OPERATORS}"\n'
+        )
+        write_private(self.token_file, tokens.encode())
         self.controller_manager = self._kubeconfig(
             folder, "system:kube-controller-manager", "system:masters"
         )

@@ -61,9 +61,17 @@ class EtcdRing:
         """The store's newest revision, which is also the newest resourceVersion."""
         return int(self._ask_any("kv/range", {"key": "AA=="})["header"]["revision"])
 
-    def advance(self) -> None:
-        """Makes a revision more, by a key that Kubernetes does not look at."""
-        self._ask_any("kv/put", {"key": base64.b64encode(b"/lab").decode(), "value": ""})
+    def advance(self) -> bool:
+        """Makes a revision more, by a key that Kubernetes does not look at.
+
+        False when no member answers (yet).
+        """
+        body = {"key": base64.b64encode(b"/lab").decode(), "value": ""}
+        try:
+            self._ask_any("kv/put", body)
+        except httpx.HTTPError:
+            return False
+        return True
 
     def compact(self) -> int:
         """Drops the history before now; returns the revision it was cut at."""

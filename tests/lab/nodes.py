@@ -1,4 +1,4 @@
-"""Nodes and storage classes of a lab cluster, as manifests."""
+"""What a lab cluster has from the start, as manifests: nodes, storage classes, an operator."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -101,3 +101,15 @@ def storage_classes() -> Iterator[dict[str, Any]]:
             "volumeBindingMode": binding,
             "allowVolumeExpansion": True,
         }
+
+
+def operators_binding(group: str) -> dict[str, Any]:
+    """Gives a group every right."""
+    api = "rbac.authorization.k8s.io"
+    return {
+        "apiVersion": f"{api}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": group},
+        "roleRef": {"apiGroup": api, "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"apiGroup": api, "kind": "Group", "name": group}],
+    }

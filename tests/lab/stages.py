@@ -8,7 +8,8 @@ kwok's own stages make every pod Ready, complete every Job's pods and keep nodes
 * pods with the annotation `lab.ready-after` (`5s`) take that long to become Ready;
 * a provisioner and deleter of volumes. They do an external provisioner's part of the contract:
   kube-controller-manager annotates a claim with the provisioner's name when a volume is due
-  (for WaitForFirstConsumer, after scheduling), and the same real controller does the binding;
+  (for WaitForFirstConsumer, after scheduling, and then with the node, which such a volume is
+  bound to); the same real controller does the binding;
 * pod logs, out of two files.
 """
 
@@ -177,8 +178,8 @@ metadata:
   name: pvc-{{{{ .metadata.uid }}}}
   annotations: {{pv.kubernetes.io/provisioned-by: {PROVISIONER}}}
 spec:
-  accessModes: {{{{ YAML .spec.accessModes 1 }}}}
-  capacity: {{{{ YAML .spec.resources.requests 1 }}}}
+  accessModes: {{{{ YAML .spec.accessModes 2 }}}}
+  capacity: {{{{ YAML .spec.resources.requests 2 }}}}
   persistentVolumeReclaimPolicy:
     {{{{ if eq .spec.storageClassName "retain" }}}}Retain{{{{ else }}}}Delete{{{{ end }}}}
   storageClassName: {{{{ .spec.storageClassName | Quote }}}}
@@ -190,6 +191,13 @@ spec:
     namespace: {{{{ .metadata.namespace | Quote }}}}
     uid: {{{{ .metadata.uid | Quote }}}}
   hostPath: {{path: /nowhere/{{{{ .metadata.uid }}}}}}
+{{{{ with index .metadata.annotations "volume.kubernetes.io/selected-node" }}}}
+  nodeAffinity:
+    required:
+      nodeSelectorTerms:
+      - matchExpressions:
+        - {{key: kubernetes.io/hostname, operator: In, values: [{{{{ . | Quote }}}}]}}
+{{{{ end }}}}
 """
     return _stage(
         "lab-provision", "PersistentVolumeClaim", where, {"steps": [_apply(template.strip())]}

@@ -52,6 +52,7 @@ class Supervisor:
         self._socket = ours
         self._lines = ours.makefile("rb")
         self._lock = threading.Lock()
+        self._pids: dict[str, int] = {}
 
     def spawn(
         self, name: str, argv: Sequence[str], *, log: Path, env: Mapping[str, str] | None = None
@@ -60,7 +61,12 @@ class Supervisor:
         request = {"do": "spawn", "name": name, "argv": list(argv), "log": str(log)}
         pid = self._ask({**request, "env": dict(env or {})})
         assert isinstance(pid, int)
+        self._pids[name] = pid
         return pid
+
+    def pids(self) -> list[int]:
+        """The process ids of the supervisor and of each program, the newest of a name."""
+        return [self._process.pid, *self._pids.values()]
 
     def signal(self, name: str, signum: signal.Signals) -> None:
         """Sends a signal; a program that has already ended is not an error."""
