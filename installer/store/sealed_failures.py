@@ -5,7 +5,13 @@ import re
 
 from installer.core.errors import ExitCode, InstallError
 from installer.store.sealed_file import SealedFile
-from installer.store.sealed_key import CannotUnseal, Passphrase, Recipients, SealKey
+from installer.store.sealed_key import (
+    TOO_MUCH_WORK,
+    CannotUnseal,
+    Passphrase,
+    Recipients,
+    SealKey,
+)
 
 _ARMOR = re.compile(
     rb"-----BEGIN AGE ENCRYPTED FILE-----(.*)-----END AGE ENCRYPTED FILE-----", re.DOTALL
@@ -55,7 +61,7 @@ def cannot_open(file: SealedFile, data: bytes, key: SealKey, error: CannotUnseal
         )
     if isinstance(key, Recipients) and not key.identities:
         return _needs_identity(file, "none was given")
-    if error.reason.startswith("Excessive work"):
+    if error.reason.startswith(TOO_MUCH_WORK):
         return _error(
             "SECRETS-SLOW-MACHINE",
             "Opening the sealed secrets would take too long here",

@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyrage
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -27,6 +28,7 @@ from installer.store.sealed_key import (
     read_identity_file,
     read_passphrase_file,
     recipients_key,
+    scrypt_work,
 )
 from tests.unit.store.sealing import PASSPHRASE, StandingClock, identity_key
 
@@ -71,6 +73,34 @@ def test_weakness_is_told_and_a_tiny_passphrase_never_seals(tmp_path: Path) -> N
         check_new_passphrase(tiny)
     with pytest.raises(InstallError, match="PASSPHRASE-SHORT"):
         SealedSecrets.create(tmp_path / "s", tiny, clock=StandingClock())
+
+
+def header(work: int) -> bytes:
+    return b"age-encryption.org/v1\n-> scrypt c2FsdHNhbHRzYWx0c2FsdA %d\nbody" % work
+
+
+def test_a_seal_made_weak_by_a_busy_machine_is_made_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    works = iter([11, 13, 18, 30])
+    monkeypatch.setattr(pyrage.passphrase, "encrypt", lambda *_: header(next(works)))
+    assert scrypt_work(PASSPHRASE.seal(b"data")) == 18
+    works = iter([13, 15, 14, 12, 30])
+    assert scrypt_work(PASSPHRASE.seal(b"data")) == 15
+
+
+def test_a_refusal_that_a_busy_machine_caused_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refusals = iter(["Excessive work parameter for passphrase.\nIt would take long."] * 20)
+
+    def decrypt(*_: object) -> bytes:
+        for refusal in refusals:
+            raise pyrage.DecryptError(refusal)
+        return b"data"
+
+    monkeypatch.setattr(pyrage.passphrase, "decrypt", decrypt)
+    assert PASSPHRASE.unseal(b"sealed") == b"data"
 
 
 def test_the_file_of_age_keygen_is_an_identity(tmp_path: Path) -> None:
