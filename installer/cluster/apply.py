@@ -129,7 +129,7 @@ async def _write_all(
     written: dict[str, Manifest | None] = {}
     done = 0
     for group in ranked((j.ref, j) for j in todo):
-        ctx.waiting(f"{len(group)} objects to be written", f"{done} of {len(todo)} done")
+        ctx.waiting("the API to take the objects", f"{done} of {len(todo)} written")
         results = await asyncio.gather(
             *(_write(handle, ctx, j) for j in group), return_exceptions=True
         )
@@ -189,7 +189,7 @@ async def _send(
 
 def _told(ctx: StepContext, ref: ObjectRef, failure: ApiFailure, wait: float) -> None:
     what = f"webhook {failure.verdict.webhook}" if failure.verdict.webhook else "the API"
-    ctx.waiting(f"{what} to take {ref} (again in {wait:.1f} s)", failure.cause)
+    ctx.waiting(f"{what} to answer", f"{ref}: {failure.cause}; again in {wait:.1f} s")
 
 
 async def _mend(

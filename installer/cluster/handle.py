@@ -47,6 +47,7 @@ class ClusterHandle:
     """One cluster, one install, one run. Made by :func:`open_handle`.
 
     ``load_balancer``: whether a controller gives addresses to Services of that type.
+    ``control_removed``: the namespace with the lease was deleted by us, at the end of all.
     """
 
     api: Api
@@ -60,6 +61,7 @@ class ClusterHandle:
     snapshot: Snapshot
     consents: Consents = field(default_factory=Consents)
     load_balancer: bool = False
+    control_removed: bool = False
 
 
 def open_handle(

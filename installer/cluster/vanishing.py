@@ -75,7 +75,7 @@ async def wait_gone(
         if handle.clock.monotonic() - started > limit:
             raise stuck(ref, live, limit)
         seen = "; ".join(holders(live)) or "nothing holds it; the cluster is at work"
-        ctx.waiting(f"{ref} to be gone", seen)
+        ctx.waiting("what is deleted to be gone", f"{ref}: {seen}")
         await handle.clock.sleep(pause)
         pause = min(pause * 2, SLOWEST_LOOK)
 

@@ -125,7 +125,8 @@ class _Told:
         if self.missing:
             done = self.total - len(self.missing)
             ref, reason = next(iter(sorted(self.missing.items())))
-            self.ctx.waiting(f"{done} of {self.total} objects ready", f"{ref} {reason}")
+            seen = f"{done} of {self.total} are; {ref} {reason}"
+            self.ctx.waiting("all objects to be ready", seen)
 
 
 class _KindWait:
