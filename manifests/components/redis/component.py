@@ -1,0 +1,325 @@
+"""Redis for Synapse and for LiveKit: Valkey with Sentinel, behind a proxy that knows the master."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, JsonValue
+
+from installer.core.secrets import SecretDeclaration
+from installer.core.settings_problem import Finding
+from manifests.component import (
+    Component,
+    Declaration,
+    Endpoint,
+    Flow,
+    Image,
+    NamespaceDeclaration,
+    ObjectFile,
+    Phase,
+    Proof,
+    ToPods,
+)
+from manifests.components.redis import estates, extra, facts
+from manifests.components.redis.estates import Estate
+from manifests.config import Config, DataConfig, FileConfig, SecretRef, TextConfig
+from manifests.context import ComponentContext
+from manifests.contributions import AlertRules, Contribution, Dashboard, ScrapeTarget
+from manifests.settings import ComponentSettings
+
+FOLDER = Path(__file__).parent
+SCRIPTS = (
+    "common.sh",
+    "start-server.sh",
+    "start-sentinel.sh",
+    "stop-server.sh",
+    "step-down.sh",
+    "probe.sh",
+)
+MONITORING = "monitoring"  # the component that takes scrape targets, when there is one
+
+
+class RedisSettings(ComponentSettings):
+    """Redis for Synapse's workers and for LiveKit."""
+
+    extra: dict[str, JsonValue] = Field(
+        default_factory=dict,
+        description="Further directives of valkey.conf for the servers of both estates, by name. "
+        "Those that matter for failover and for who may log in are not yours to set.",
+        examples=[{"slowlog-log-slower-than": 20000}],
+    )
+
+
+def _config(estate: Estate, further: Mapping[str, Any]) -> Mapping[str, Config]:
+    password = SecretRef(f"redis-{estate.name}-password")
+    sentinel_password = SecretRef(f"redis-{estate.name}-sentinel-password")
+    hard, soft = estate.pubsub_limit
+    server = {
+        "password": password,
+        "maxmemory": estate.memory * estates.DATA_PERCENT // 100,
+        "eviction": estate.eviction,
+        "pubsub_hard": hard,
+        "pubsub_soft": soft,
+        "extra": [
+            [name, list(value) if isinstance(value, list) else [value]]
+            for name, value in sorted(further.items())
+        ],
+    }
+    passwords = {"redis://127.0.0.1:6379": password}
+    files: dict[str, Config] = {
+        "server.conf": TextConfig("server.conf.j2", "redis", server),
+        "password": DataConfig(password, "text"),
+    }
+    if estate.sentinel:
+        sentinel = {
+            "password": sentinel_password,
+            "server_password": password,
+            "master": estate.master_name,
+        }
+        files["sentinel.conf"] = TextConfig("sentinel.conf.j2", "redis", sentinel)
+        files["sentinel-password"] = DataConfig(sentinel_password, "text")
+        passwords["redis://127.0.0.1:26379"] = sentinel_password
+    files["exporter-passwords.json"] = DataConfig(passwords, "json")
+    return files
+
+
+def _proxy_config(estate: Estate) -> Mapping[str, Config]:
+    values = {
+        "password": SecretRef(f"redis-{estate.name}-password"),
+        "sentinel_password": SecretRef(f"redis-{estate.name}-sentinel-password"),
+        "sentinel": estate.sentinel,
+        "master": estate.master_name,
+        "quorum": estate.quorum,
+        "servers": [{"name": host.partition(".")[0], "host": host} for host in estate.hosts],
+        "port": estates.SERVER_PORT,
+        "sentinel_port": estates.SENTINEL_PORT,
+        "health_port": estates.PROXY_HEALTH_PORT,
+    }
+    return {"haproxy.cfg": TextConfig("haproxy.cfg.j2", "haproxy", values)}
+
+
+def _objects(estate: Estate, further: Mapping[str, Any]) -> tuple[ObjectFile, ...]:
+    common = {
+        "namespace": estate.servers.namespace,
+        "estate": {
+            "name": estate.name,
+            "master": estate.master_name,
+            "replicas": estate.replicas,
+            "sentinel": estate.sentinel,
+            "quorum_text": str(estate.quorum),
+            "hosts": " ".join(estate.hosts),
+            "domain": estate.domain,
+            "size": {"cpu": estate.size.cpu, "memory_gb": estate.size.memory_gb},
+            "sidecar": _size(estates.SIDECAR_SIZE),
+            "state_limit": f"{estate.memory // estates.MIB + 64}Mi",
+        },
+        "servers": {"name": estate.servers.name, "selector": dict(estate.servers.selector)},
+        "proxy": {
+            "name": estate.proxy.name,
+            "selector": dict(estate.proxy.selector),
+            "replicas": estate.proxies,
+            "size": _size(estates.PROXY_SIZE),
+        },
+    }
+    return (
+        ObjectFile("servers.yaml.j2", common, _config(estate, further)),
+        ObjectFile("proxy.yaml.j2", common, _proxy_config(estate)),
+    )
+
+
+def _size(size: Any) -> dict[str, float]:
+    return {"cpu": size.cpu, "memory_gb": size.memory_gb}
+
+
+def _secrets(estate: Estate) -> tuple[SecretDeclaration, ...]:
+    reader = {"synapse": "Synapse", "livekit": "LiveKit"}[estate.name]
+    declared = [
+        SecretDeclaration(
+            name=f"redis-{estate.name}-password",
+            purpose=f"Opens the Redis servers that {reader} uses",
+            reader=f"the servers, their Sentinels and proxies, {reader}",
+            rotation=f"A new value restarts the servers, the proxies and {reader}: for a minute "
+            "their connections are refused.",
+        )
+    ]
+    if estate.sentinel:
+        declared.append(
+            SecretDeclaration(
+                name=f"redis-{estate.name}-sentinel-password",
+                purpose=f"Opens the Sentinels that watch {reader}'s Redis servers",
+                reader="the Sentinels, the proxies" + (", LiveKit" if reader == "LiveKit" else ""),
+                rotation="A new value restarts the servers and the proxies.",
+            )
+        )
+    return tuple(declared)
+
+
+def _flows(estate: Estate) -> tuple[Flow, ...]:
+    servers, proxy = estate.servers.name, estate.proxy.name
+    if not estate.sentinel:
+        return (Flow(proxy, ToPods(servers, ("redis",)), "connections of clients, role checks"),)
+    both = ToPods(servers, ("redis", "sentinel"))
+    return (
+        Flow(proxy, both, "connections of clients, role checks"),
+        Flow(servers, both, "replication, Sentinels' quorum"),
+    )
+
+
+def _endpoints(estate: Estate, cluster_domain: str) -> tuple[Endpoint, ...]:
+    host = f"{estate.proxy.name}.{estate.proxy.namespace}.svc.{cluster_domain}"
+    found = [
+        Endpoint(
+            name=estate.name,
+            title=f"the master of {estate.name}'s Redis, through the proxy",
+            host=host,
+            port=estates.SERVER_PORT,
+            pods=estate.proxy.name,
+            pod_ports=("redis",),
+            secrets={"password": f"redis-{estate.name}-password"},
+        )
+    ]
+    if estate.sentinel:
+        found.append(
+            Endpoint(
+                name=f"{estate.name}-sentinel",
+                title=f"{estate.name}'s Redis for clients that speak Sentinel",
+                host=estate.domain,
+                port=estates.SENTINEL_PORT,
+                pods=estate.servers.name,
+                pod_ports=("redis", "sentinel"),
+                facts={
+                    "master_name": estate.master_name,
+                    "addresses": [f"{h}:{estates.SENTINEL_PORT}" for h in estate.hosts],
+                },
+                secrets={
+                    "password": f"redis-{estate.name}-password",
+                    "sentinel_password": f"redis-{estate.name}-sentinel-password",
+                },
+            )
+        )
+    return tuple(found)
+
+
+def _proofs(estate: Estate) -> tuple[Proof, ...]:
+    name = estate.servers.name
+    found = [
+        Proof("redis-one-master", f"{name}: exactly one server is master", {"estate": name}),
+        Proof("redis-pubsub", f"{name}: a message published through the proxy arrives"),
+    ]
+    if estate.sentinel:
+        found.append(Proof("redis-quorum", f"{name}: the Sentinels agree (SENTINEL CKQUORUM)"))
+    return tuple(found)
+
+
+def _monitoring(estate: Estate) -> tuple[Contribution, ...]:
+    servers, proxy = estate.servers.name, estate.proxy.name
+    found = [
+        ScrapeTarget(MONITORING, job=servers, pod_set=servers, port="metrics"),
+        ScrapeTarget(MONITORING, job=proxy, pod_set=proxy, port="health"),
+    ]
+    if estate.sentinel:
+        found.append(
+            ScrapeTarget(
+                MONITORING,
+                job=f"{servers}-sentinel",
+                pod_set=servers,
+                port="metrics",
+                path="/scrape",
+                params={"target": "redis://127.0.0.1:26379"},
+            )
+        )
+    return tuple(found)
+
+
+def alert_groups() -> tuple[Mapping[str, Any], ...]:
+    """The rule groups of ``alerts.yaml``."""
+    text = (FOLDER / "alerts.yaml").read_text(encoding="utf-8")
+    return tuple(yaml.safe_load(text)["groups"])
+
+
+def dashboard() -> Mapping[str, Any]:
+    """The dashboard's JSON."""
+    content: dict[str, Any] = json.loads((FOLDER / "dashboard.json").read_text(encoding="utf-8"))
+    return content
+
+
+def declare(ctx: ComponentContext) -> Declaration:
+    both = estates.estates(ctx)
+    shared = ObjectFile(
+        "scripts.yaml.j2",
+        {"namespace": both[0].servers.namespace},
+        {name: FileConfig(f"scripts/{name}") for name in SCRIPTS},
+    )
+    return Declaration(
+        objects=(shared, *(o for e in both for o in _objects(e, ctx.settings.extra))),
+        pods=tuple(pods for e in both for pods in (e.servers, e.proxy)),
+        flows=tuple(flow for e in both for flow in _flows(e)),
+        endpoints=tuple(o for e in both for o in _endpoints(e, ctx.install.cluster_domain)),
+        secrets=tuple(secret for e in both for secret in _secrets(e)),
+        proofs=tuple(proof for e in both for proof in _proofs(e)),
+        contributions=(
+            AlertRules(MONITORING, groups=alert_groups()),
+            Dashboard(MONITORING, name="redis", content=dashboard()),
+            *(item for e in both for item in _monitoring(e)),
+        ),
+    )
+
+
+def check(ctx: ComponentContext) -> Iterable[Finding]:
+    yield from extra.check(ctx.settings.extra)
+    for estate in estates.estates(ctx):
+        if estate.replicas % 2 == 0:
+            yield Finding(
+                ("scale", "overrides"),
+                f"redis/{estate.name}: an even number of servers cannot have a majority",
+                f"{estate.replicas + 1}",
+                value=estate.replicas,
+            )
+
+
+COMPONENT = Component(
+    name="redis",
+    title="Redis",
+    phase=Phase.INFRASTRUCTURE,
+    folder=FOLDER,
+    settings=RedisSettings,
+    declare=declare,
+    needs=("namespaces",),
+    parts=(*estates.NAMES, "proxy"),
+    namespaces=(NamespaceDeclaration(estates.SUFFIX, "Redis of Synapse and LiveKit"),),
+    images=(
+        Image(
+            name="valkey",
+            repository="docker.io/valkey/valkey",
+            version="9.1.1",
+            variant="alpine",
+            floor="9.1.1",
+            floor_reason="older ones let a client run code (CVE-2026-56684, CVE-2026-63639) and "
+            "their Sentinel can crash during a failover",
+            source="https://hub.docker.com/r/valkey/valkey/tags",
+        ),
+        Image(
+            name="haproxy",
+            repository="docker.io/library/haproxy",
+            version="3.2.22",
+            variant="alpine",
+            floor="3.2.0",
+            floor_reason="the oldest line with long-term support that the configuration is "
+            "written for",
+            source="https://github.com/docker-library/official-images/blob/master/library/haproxy",
+        ),
+        Image(
+            name="exporter",
+            repository="ghcr.io/oliver006/redis_exporter",
+            version="v1.88.0",
+            floor="1.88.0",
+            floor_reason="the version whose metrics' names the alerts were written against",
+            source="https://github.com/oliver006/redis_exporter/releases",
+        ),
+    ),
+    check=check,
+    unverified=facts.UNVERIFIED,
+    lost_if_skipped="",
+)

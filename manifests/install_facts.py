@@ -1,0 +1,26 @@
+"""From the settings tree to what components may know of the install."""
+
+from installer.core.settings import Settings
+from installer.core.settings_sections import Override
+from manifests.context import InstallFacts, PartOverride
+
+_MEBIBYTES = {"Mi": 1, "Gi": 1024}
+
+
+def install_facts(settings: Settings) -> InstallFacts:
+    """Raises InstallError SIZE-ABOVE-LARGEST."""
+    return InstallFacts(
+        id=settings.install_id,
+        row=settings.size_row,
+        registry=settings.source.registry or "",
+        cluster_domain=settings.networks.cluster_domain,
+        node_networks=tuple(settings.networks.nodes),
+        overrides={name: _part(own) for name, own in settings.scale.overrides.items()},
+    )
+
+
+def _part(own: Override) -> PartOverride:
+    memory = None
+    if own.memory is not None:
+        memory = int(own.memory[:-2]) * _MEBIBYTES[own.memory[-2:]] / 1024
+    return PartOverride(own.replicas, own.cpu, memory)
