@@ -117,6 +117,10 @@ class ApiClient:
             self._watches.close_all()
         return answer
 
+    async def ask(self, method: str, path: str, body: Any, context: CallContext) -> Manifest:
+        """One call whose answer is a JSON object, for paths that discovery does not list."""
+        return self._object(await self.request(method, path, body=body, context=context), context)
+
     async def resource(self, api_version: str, kind: str) -> Resource:
         """What discovery says of a kind. Raises ApiFailure NO_SUCH_API if it is not served."""
         found = await self.find_resource(api_version, kind)

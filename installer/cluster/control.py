@@ -4,6 +4,7 @@ from typing import Any
 
 from installer.cluster.client import ApiClient
 from installer.cluster.failures import ApiFailure, FailureKind
+from installer.cluster.foreign import claim_on
 from installer.core.errors import ExitCode, InstallError
 from installer.core.objects import (
     ANNOTATION_OWNER,
@@ -68,20 +69,17 @@ async def ensure_control_namespace(client: ApiClient, install_id: str, install_u
 def check_control_namespace(found: Manifest | None, install_id: str, install_uid: str) -> None:
     """Raises InstallError if the namespace is another's or on its way out."""
     name = control_namespace(install_id)
-    meta = (found or {}).get("metadata") or {}
-    owner = (meta.get("annotations") or {}).get(ANNOTATION_OWNER, "")
-    if found is not None and owner != install_uid:
+    claim = claim_on(found, install_uid=install_uid) if found is not None else None
+    if claim is not None:
         raise InstallError(
             code="FOREIGN-OWNER",
             title=f"The namespace {name} is not of this install",
-            cause=f"It belongs to the install with the uid {owner}, ours is {install_uid}."
-            if owner
-            else "It carries no mark of this installer: somebody else made it.",
+            cause=f"It belongs to {claim.words}; our own uid is {install_uid}.",
             remedy="Choose another install id in the settings, or use the directory of the install "
             "that owns it (--take-over rebuilds a lost one).",
             exit_code=ExitCode.REFUSED,
         )
-    if found is None or meta.get("deletionTimestamp"):
+    if found is None or found["metadata"].get("deletionTimestamp"):
         raise InstallError(
             code="NAMESPACE-TERMINATING",
             title=f"The namespace {name} is being deleted",
