@@ -30,13 +30,17 @@ _BALANCER_GROUPS = {
 
 @dataclass(frozen=True)
 class NodeFact:
-    """Allocatable ``cpu`` in cores, ``memory`` in bytes. ``boot_id`` tells a reboot."""
+    """Allocatable ``cpu`` in cores, ``memory`` and ``disk`` (for pods and images) in bytes.
+
+    ``boot_id`` tells a reboot.
+    """
 
     name: str
     roles: tuple[str, ...]
     labels: Mapping[str, str]
     cpu: float
     memory: int
+    disk: int
     pods: int
     ready: bool
     schedulable: bool
@@ -153,6 +157,7 @@ def _node(node: Manifest) -> NodeFact:
         labels=labels,
         cpu=float(quantity(allocatable.get("cpu")) or 0),
         memory=int(quantity(allocatable.get("memory")) or 0),
+        disk=int(quantity(allocatable.get("ephemeral-storage")) or 0),
         pods=int(quantity(allocatable.get("pods")) or 0),
         ready=ready == ["True"],
         schedulable=not spec.get("unschedulable"),

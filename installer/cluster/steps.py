@@ -34,23 +34,30 @@ def install_steps(
     handle: ClusterHandle,
     *,
     prune: Sequence[Record] = (),
+    recreate: Mapping[str, str] | None = None,
     gate_kinds: Mapping[str, GateKind] | None = None,
 ) -> tuple[Step, ...]:
     """One step a wave, in the order of ``waves``; a pruning step if there is anything to prune.
+
+    ``recreate``: objects that can only be changed by deleting them first, each with its wave; the
+    wave's step wants their names typed.
 
     ``reveal`` gives a wave's objects with real values and is called only while the step runs.
     ``gate_kinds`` are added to those of ``gates``. ``prune`` is what the approved survey showed;
     it must be the same list when the steps are built again to resume.
     """
     kinds = {**GATE_KINDS, **(gate_kinds or {})}
-    steps: list[Step] = [WaveStep(wave, reveal, handle, kinds) for wave in waves]
+    typed = {wave.id: [k for k, w in (recreate or {}).items() if w == wave.id] for wave in waves}
+    steps: list[Step] = [
+        WaveStep(wave, reveal, handle, kinds, tuple(typed[wave.id])) for wave in waves
+    ]
     if prune:
         phase = waves[-1].phase if waves else "Remove"
         steps.append(PruneStep(prune, handle, phase, tuple(wave.id for wave in waves)))
     return tuple(steps)
 
 
-def planned_wave(wave: ObjectWave) -> PlannedStep:
+def planned_wave(wave: ObjectWave, destroys: tuple[str, ...] = ()) -> PlannedStep:
     """Pure. The input hash is over the objects and gates as planned, and nothing else."""
     refs = [ObjectRef.of(manifest) for manifest in wave.objects]
     claims = [claim.key for manifest in wave.objects for claim in claims_of(manifest)]
@@ -68,6 +75,7 @@ def planned_wave(wave: ObjectWave) -> PlannedStep:
         drift=DriftPolicy.REAPPLY,
         settings_read=wave.settings_read,
         summary=counted(refs),
+        destroys=destroys,
     )
 
 
@@ -91,12 +99,13 @@ class WaveStep:
         reveal: Reveal,
         handle: ClusterHandle,
         kinds: Mapping[str, GateKind],
+        destroys: tuple[str, ...] = (),
     ) -> None:
         self._wave = wave
         self._reveal = reveal
         self._handle = handle
         self._kinds = kinds
-        self._planned = planned_wave(wave)
+        self._planned = planned_wave(wave, destroys)
 
     @property
     def planned(self) -> PlannedStep:
@@ -168,6 +177,7 @@ class PruneStep:
             cannot_undo=tuple(f"{ref} is deleted" for ref in refs),
             summary=counted(refs),
             destroys=tuple(ref.key for ref in refs if holds_data(ref)),
+            removal=True,
         )
 
     @property

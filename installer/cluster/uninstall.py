@@ -113,6 +113,7 @@ class RemoveStep:
             cannot_undo=tuple(f"{ref} is deleted" for ref in refs if holds_data(ref)),
             summary=counted(refs),
             destroys=destroys,
+            removal=True,
         )
 
     @property
@@ -154,6 +155,7 @@ class ControlStep:
             needs=needs,
             input_hash=digest(found.to_json()),
             targets=standing_targets(handle.install_id),
+            removal=True,
         )
 
     @property

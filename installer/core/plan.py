@@ -81,6 +81,30 @@ def differences(shown: Plan, now: Plan) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def not_covered(approved: Plan, now: Plan) -> tuple[str, ...]:
+    """What of the plan built now goes beyond one that was approved earlier; empty when nothing
+    does, so that an interrupted run may go on without being approved again.
+
+    What an earlier run removed already is no longer in the plan: a removal may only shrink.
+    """
+    lines = []
+    for name in ("kind", "install_id", "place"):
+        if getattr(approved, name) != getattr(now, name):
+            lines.append(f"{name.replace('_', ' ')} changed")
+    before = {step.id: step for step in approved.steps}
+    for step in now.steps:
+        old = before.get(step.id)
+        if old is None:
+            lines.append(f"step {step.id} is new")
+        elif step.removal and old.removal:
+            beyond = {*step.targets, *step.destroys} - {*old.targets, *old.destroys}
+            lines += [f"step {step.id} also removes {target}" for target in sorted(beyond)]
+        elif old.input_hash != step.input_hash or old.targets != step.targets:
+            lines.append(f"step {step.id} changed")
+    beyond_notes = [note for note in now.notes if note not in approved.notes]
+    return (*lines, *beyond_notes)
+
+
 _TUPLES = (
     "needs",
     "targets",
@@ -100,6 +124,7 @@ def _step_to_json(step: PlannedStep) -> dict[str, Any]:
         "drift": step.drift.value,
         "lost_if_skipped": step.lost_if_skipped,
         "summary": step.summary,
+        "removal": step.removal,
     }
     data.update({name: list(getattr(step, name)) for name in _TUPLES})
     return data

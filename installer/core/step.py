@@ -54,6 +54,7 @@ class PlannedStep:
     summary: str = ""
     consumes: tuple[str, ...] = ()  # "step-id:output" whose values are part of the input
     destroys: tuple[str, ...] = ()  # names that need typed consent
+    removal: bool = False  # deletes its targets and writes nothing else
 
 
 class MutationGate(Protocol):

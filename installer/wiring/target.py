@@ -78,3 +78,17 @@ def recall(directory: Path) -> Target | None:
             remedy="Give --kubeconfig (and --context) again; the record is then written anew.",
             exit_code=ExitCode.REFUSED,
         ) from broken
+
+
+def required(directory: Path) -> Target:
+    """The remembered target. Raises InstallError TARGET-UNKNOWN."""
+    target = recall(directory)
+    if target is None:
+        raise InstallError(
+            code="TARGET-UNKNOWN",
+            title="It is not known where to install",
+            cause="Neither --kubeconfig nor cluster.kubeconfig of the settings names a cluster.",
+            remedy="Give --kubeconfig FILE (and --context), or --rehearse for a simulated one.",
+            exit_code=ExitCode.USAGE,
+        )
+    return target
