@@ -94,12 +94,11 @@ def already_exists(resource: str, group: str, name: str) -> ApiError:
 
 def modified(resource: str, group: str, name: str) -> ApiError:
     """409 for a write with a resourceVersion that is no longer current."""
-    return conflict(
-        resource,
-        group,
-        name,
-        "the object has been modified; please apply your changes to the latest version and try again",
+    why = (
+        "the object has been modified; please apply your changes to the latest version and try "
+        "again"
     )
+    return conflict(resource, group, name, why)
 
 
 def conflict(resource: str, group: str, name: str, why: str) -> ApiError:
