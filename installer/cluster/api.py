@@ -47,7 +47,7 @@ class Follower(Protocol):
     async def wait_for(
         self,
         predicate: Callable[[Mapping[tuple[str, str], Manifest]], T | None],
-        timeout: float,  # noqa: ASYNC109 - the signature of the informer, on the injected clock
+        within: float,
         *,
         on_change: Callable[[], None] | None = None,
         every: float = 5.0,

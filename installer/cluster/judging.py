@@ -96,8 +96,9 @@ async def _judge(handle: ClusterHandle, wanted: Wanted, live: Manifest | None) -
         since = live["metadata"]["deletionTimestamp"]
         return Judgement(wanted, Standing.LEAVING, live, (f"is being deleted since {since}",))
     if not is_ours(live, handle.install_uid) and wanted.ref.key not in handle.consents.adopt:
-        owner = foreign(live)
-        return Judgement(wanted, Standing.FOREIGN, live, (f"owned by {owner.owner}",), None, owner)
+        owner = foreign(live, handle.install_uid)
+        lines = (f"belongs to {owner.owner}",)
+        return Judgement(wanted, Standing.FOREIGN, live, lines, None, owner)
     if wanted.ref.kind == "Job" and holds(live, "Failed"):
         return Judgement(wanted, Standing.DIFFERS, live, ("has failed and is made anew",))
     if _is_unchanged(handle, wanted, live):

