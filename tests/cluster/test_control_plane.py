@@ -1,12 +1,7 @@
 """The lab's control plane behaves as the tests that stand on it assume."""
 
 import datetime as dt
-import os
-import select
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,80 +11,11 @@ from kubernetes import client
 from kubernetes.config.kube_config import load_kube_config
 
 from tests.lab.api import ApiError, Object
-from tests.lab.control_plane import APISERVER, ControlPlane
-from tests.lab.nodes import NodeShape
+from tests.lab.control_plane import ControlPlane
 from tests.lab.stages import FAULT_LABEL, READY_AFTER, PodFault
+from tests.lab.workloads import claim, pod_of, ready, waiting_for, workload
 
 Factory = Callable[..., ControlPlane]
-
-
-@pytest.fixture(scope="module")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """API server and etcd alone; each test leaves them running as it found them."""
-    directory = tmp_path_factory.mktemp("bare")
-    with ControlPlane(directory, controllers=False, kubelets=False) as started:
-        yield started
-
-
-def workload(kind: str, name: str, namespace: str, **pod: Any) -> Object:
-    """A one-container Deployment or StatefulSet of two; `pod` is more of the pod's spec."""
-    labels = {"app": name}
-    metadata = {"labels": {**labels, **pod.pop("labels", {})}}
-    metadata["annotations"] = pod.pop("annotations", {})
-    container = {"name": "main", "image": pod.pop("image", "registry.example/app:1"), **pod}
-    spec: Object = {
-        "replicas": 2,
-        "selector": {"matchLabels": labels},
-        "template": {"metadata": metadata, "spec": {"containers": [container]}},
-    }
-    if kind == "StatefulSet":
-        spec["serviceName"] = name
-        spec["volumeClaimTemplates"] = [claim("data")]
-    return {
-        "apiVersion": "apps/v1",
-        "kind": kind,
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": spec,
-    }
-
-
-def claim(name: str, storage_class: str | None = None) -> Object:
-    spec: Object = {
-        "accessModes": ["ReadWriteOnce"],
-        "resources": {"requests": {"storage": "1Gi"}},
-    }
-    if storage_class:
-        spec["storageClassName"] = storage_class
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": name},
-        "spec": spec,
-    }
-
-
-def ready(seen: Object | None) -> bool:
-    return seen is not None and seen["status"].get("readyReplicas", 0) == seen["spec"]["replicas"]
-
-
-def pod_of(control_plane: ControlPlane, namespace: str, app: str) -> str:
-    """The path of the first pod of a workload, once there is one."""
-    path = f"/api/v1/namespaces/{namespace}/pods"
-
-    def made(seen: Object | None) -> bool:
-        return seen is not None and seen["status"].get("replicas", 0) > 0
-
-    control_plane.api.wait_for(f"/apis/apps/v1/namespaces/{namespace}/deployments/{app}", made)
-    pods = control_plane.api.items(path, labelSelector=f"app={app}")
-    return f"{path}/{pods[0]['metadata']['name']}"
-
-
-def waiting_for(reason: str) -> Callable[[Object | None], bool]:
-    def holds(pod: Object | None) -> bool:
-        states = ((pod or {}).get("status") or {}).get("containerStatuses", [])
-        return any(s["state"].get("waiting", {}).get("reason") == reason for s in states)
-
-    return holds
 
 
 def test_a_deployment_becomes_available(control_plane: ControlPlane, namespace: str) -> None:
@@ -328,121 +254,8 @@ def test_what_is_not_granted_is_forbidden(
     assert caught.value.status == 403
 
 
-def test_a_restart_keeps_data_and_address(bare: ControlPlane) -> None:
-    made = config_map(bare, "kept")
-    for signum in (signal.SIGTERM, signal.SIGKILL):
-        bare.stop_apiserver(signum)
-        with pytest.raises(httpx.ConnectError):
-            bare.api.get("/version")
-        bare.start_apiserver()
-        assert bare.api.get(made)["metadata"]["name"] == "kept"
-
-
-def config_map(control_plane: ControlPlane, name: str) -> str:
-    metadata = {"name": name, "namespace": "default"}
-    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
-    return control_plane.api.path_of(control_plane.api.apply(manifest))
-
-
-def test_old_versions_expire(bare: ControlPlane) -> None:
-    api, path = bare.api, "/api/v1/namespaces/default/configmaps"
-    for name in ("one", "two"):
-        config_map(bare, name)
-    page = api.request("GET", path, params={"limit": "1"})["metadata"]
-    bare.expire_versions()
-    with pytest.raises(ApiError) as of_list:
-        api.request("GET", path, params={"limit": "1", "continue": page["continue"]})
-    assert of_list.value.status == 410
-    for version in ("1", page["resourceVersion"]):
-        with pytest.raises(ApiError) as of_watch:
-            next(iter(api.watch(path, resource_version=version)))
-        assert of_watch.value.status == 410
-
-
 def test_the_first_version_is_always_too_old(control_plane: ControlPlane) -> None:
     path = "/api/v1/namespaces/default/configmaps"
     with pytest.raises(ApiError) as caught:
         next(iter(control_plane.api.watch(path, resource_version="1")))
     assert caught.value.status == 410
-
-
-def test_a_frozen_server_neither_answers_nor_refuses(bare: ControlPlane) -> None:
-    for name in (APISERVER, bare.etcd.names[0]):
-        with bare.frozen(name), pytest.raises(httpx.TimeoutException):
-            bare.api.request("GET", "/api/v1/nodes?resourceVersion=", timeout=1)
-        assert bare.api.items("/api/v1/nodes")
-
-
-def test_flags_of_one_start_make_a_429_storm(bare: ControlPlane) -> None:
-    bare.restart_apiserver(
-        "--enable-priority-and-fairness=false", "--max-mutating-requests-inflight=2"
-    )
-    metadata = {"generateName": "a-"}
-    path = "/api/v1/namespaces/default/configmaps"
-    with bare.mutations_in_flight(2):
-        with pytest.raises(ApiError) as caught:
-            bare.operator_api.request("POST", path, {"metadata": metadata})
-        assert caught.value.status == 429
-        # system:masters is never throttled: the lab's own client gets through.
-        assert bare.api.request("POST", path, {"metadata": metadata})
-    bare.restart_apiserver()
-    assert bare.operator_api.request("POST", path, {"metadata": metadata})
-
-
-def test_three_members_outlive_their_leader(private_control_plane: Factory) -> None:
-    control_plane = private_control_plane(controllers=False, kubelets=False, etcd_members=3)
-    config_map(control_plane, "before")
-    leader = control_plane.etcd.leader()
-    control_plane.stop(leader, signal.SIGKILL)
-    path = "/api/v1/namespaces/default/configmaps/before"
-    control_plane.api.wait_for(path, lambda seen: seen is not None, what="a new leader")
-    config_map(control_plane, "after")
-    assert control_plane.etcd.leader() != leader
-    control_plane.start_program(leader)
-
-
-def test_a_lost_node_is_tainted_and_comes_back(private_control_plane: Factory) -> None:
-    control_plane = private_control_plane(
-        nodes=[
-            NodeShape(count=2),
-            NodeShape(count=1, prefix="gpu", taints=[("a", "b", "NoSchedule")]),
-        ]
-    )
-    control_plane.nodes.lose("node-1")
-    seen = control_plane.api.get("/api/v1/nodes/node-1")
-    assert {"node.kubernetes.io/unreachable"} <= {t["key"] for t in seen["spec"]["taints"]}
-    spread = workload("Deployment", "web", "default")
-    control_plane.api.wait_for(control_plane.api.path_of(control_plane.api.apply(spread)), ready)
-    pods = control_plane.api.items("/api/v1/namespaces/default/pods")
-    assert {p["spec"]["nodeName"] for p in pods} == {"node-2"}
-    control_plane.nodes.restore("node-1")
-
-
-def test_nothing_outlives_a_killed_test_process(tmp_path: Path) -> None:
-    """The inner process starts a cluster, says so and is killed without a chance to clean up."""
-    script = (
-        "import pathlib, signal\n"
-        "from tests.lab.control_plane import ControlPlane\n"
-        f"lab = ControlPlane(pathlib.Path({str(tmp_path)!r}), controllers=False, kubelets=False)\n"
-        "lab.start()\n"
-        "print(*lab.pids(), flush=True)\n"
-        "signal.pause()\n"
-    )
-    inner = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
-    assert inner.stdout is not None
-    pids = [int(pid) for pid in inner.stdout.readline().split()]
-    assert len(pids) == 3
-    watched = [os.pidfd_open(pid) for pid in pids]
-    inner.kill()
-    inner.wait()
-    inner.stdout.close()
-    for descriptor in watched:
-        assert ended(descriptor, 10), "a program outlived the tests"
-    assert not (tmp_path / "data").exists()
-    assert (tmp_path / "logs").is_dir()
-
-
-def ended(pidfd: int, seconds: float) -> bool:
-    readable, _, _ = select.select([pidfd], [], [], seconds)
-    os.close(pidfd)
-    return bool(readable)

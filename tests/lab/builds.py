@@ -1,7 +1,7 @@
 """Builds the programs of the lab once, into a cache outside the tree.
 
-    python -m tests.lab.builds            builds all of them
-    python -m tests.lab.builds NAME ...   builds these
+    python -m tests.lab.builds            builds what a control plane needs
+    python -m tests.lab.builds NAME ...   builds these (kubectl too is known)
 
 Each program comes from a public Go module pinned by a go.mod and go.sum beside this file. A
 build lies in `$XDG_CACHE_HOME (or ~/.cache)/matrix-install/lab/<name>-<version>-<key>`, the key
@@ -12,6 +12,7 @@ folder with etcd and kube-apiserver (and perhaps the other two), is used instead
 import fcntl
 import hashlib
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -37,7 +38,8 @@ class BuildError(Exception):
 class Build:
     """One Go module whose `packages` are built together.
 
-    `folders` are (path in the module `data_from`, name in the build) copied beside the programs.
+    `module` is the folder of its go.mod, by default of the same name. `folders` are (path in the
+    module `data_from`, name in the build); their YAML files are copied beside the programs.
     """
 
     name: str
@@ -94,6 +96,16 @@ BUILDS: tuple[Build, ...] = (
 )
 
 
+_KUBECTL = Build(
+    name="kubectl",
+    version=KUBERNETES,
+    packages=("k8s.io/kubernetes/cmd/kubectl",),
+    programs=("kubectl",),
+    ldflags=_kubernetes_ldflags(),
+    module="controlplane",
+)
+
+
 @dataclass(frozen=True)
 class Programs:
     """Where the lab's programs lie. `kwok_stages` is kwok's own folder of stages."""
@@ -134,6 +146,11 @@ def programs() -> Programs:
     )
 
 
+def kubectl() -> Path:
+    """kubectl of the same version, to measure against. Raises BuildError."""
+    return ensure(_KUBECTL) / "kubectl"
+
+
 def ensure(build: Build) -> Path:
     """The folder with the build's programs; builds it if need be. Raises BuildError."""
     compiler = go_version()
@@ -153,8 +170,8 @@ def go_version() -> str:
         text = _go(["env", "GOVERSION"], _MODULES).strip()
     except FileNotFoundError:
         raise BuildError(f"Go {floor} or later is needed to build the lab: install it") from None
-    parts = text.removeprefix("go").split(".")
-    if not text.startswith("go") or tuple(int(part) for part in parts[:2]) < _GO_FLOOR:
+    found = re.match(r"go(\d+)\.(\d+)", text)
+    if found is None or (int(found[1]), int(found[2])) < _GO_FLOOR:
         raise BuildError(f"Go {floor} or later is needed to build the lab; this one is {text}")
     return text
 
@@ -239,12 +256,12 @@ def _say(text: str) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    chosen = {build.name: build for build in BUILDS}
+    chosen = {build.name: build for build in (*BUILDS, _KUBECTL)}
     if unknown := [name for name in arguments if name not in chosen]:
         _say(f"no such build: {', '.join(unknown)}; there are {', '.join(chosen)}")
         return 2
     try:
-        for name in arguments or chosen:
+        for name in arguments or [build.name for build in BUILDS]:
             _say(f"{name}: {ensure(chosen[name])}")
     except BuildError as error:
         _say(str(error))

@@ -99,7 +99,6 @@ def storage_classes() -> Iterator[dict[str, Any]]:
             "provisioner": "lab.test/nobody" if name == "stuck" else PROVISIONER,
             "reclaimPolicy": "Retain" if name == "retain" else "Delete",
             "volumeBindingMode": binding,
-            "allowVolumeExpansion": True,
         }
 
 
