@@ -62,14 +62,17 @@ class Server:
         try:
             if sockets.peer_uid(connection) == os.geteuid():
                 await _View(self._engine, reader, writer).attend()
+            writer.close()
+            await writer.wait_closed()
         except ConnectionError:
             pass  # it went away; the engine does not mind
         finally:
-            self._views.discard(task)
-            self.changed.set()
-            writer.close()
+            # One that does not read would never take what is still to be sent.
+            writer.transport.abort()
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
+            self._views.discard(task)
+            self.changed.set()
 
 
 class _View:
