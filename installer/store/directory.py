@@ -15,8 +15,6 @@ from pathlib import Path
 from installer.core.errors import ExitCode, InstallError
 
 PRIVATE_DIRECTORY = 0o700
-# Any of these says that a directory holds an install.
-_MARKS = ("secrets.age", "journal", "engine.sock", "target.json")
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "9p", "afs", "ceph", "fuse.sshfs", "fuse.glusterfs"}
 _MEMORY = {"tmpfs", "ramfs", "devtmpfs"}
 MOUNTS = Path("/proc/self/mountinfo")
@@ -75,8 +73,10 @@ class InstallDirectory:
         return self.root / "scratch"
 
     def holds_install(self) -> bool:
-        """Whether an install was begun here; a settings file alone does not make one."""
-        return any((self.root / mark).exists() for mark in _MARKS)
+        """Whether an install was begun here; neither a settings file nor a folder called journal
+        makes one by itself."""
+        begun = self.settings.exists() and self.journal.is_dir()
+        return begun or self.secrets.exists() or (self.root / "target.json").exists()
 
     def create(self) -> None:
         """Makes the directory and its folders, 0700; what exists keeps its mode.

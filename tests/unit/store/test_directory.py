@@ -53,6 +53,10 @@ def test_the_current_directory_is_taken_when_it_holds_an_install(tmp_path: Path)
     assert choose_directory(None, "chat", current=tmp_path).root == tmp_path / "install-chat"
     (tmp_path / "settings.yaml").write_text("version: 1\n")
     assert choose_directory(None, "chat", current=tmp_path).root == tmp_path / "install-chat"
+    (tmp_path / "journal").mkdir()
+    assert choose_directory(None, "chat", current=tmp_path).root == tmp_path
+    (tmp_path / "settings.yaml").unlink()
+    assert choose_directory(None, "chat", current=tmp_path).root == tmp_path / "install-chat"
     (tmp_path / "secrets.age").write_text("x")
     assert choose_directory(None, "chat", current=tmp_path).root == tmp_path
 
