@@ -28,7 +28,11 @@ DEFAULT_RETRY_AFTER = 1.0  # seconds; what kube-apiserver sends with 429 and 503
 _TYPED_PATCH = "failed to create typed patch object"
 _STRICT_DECODING = "strict decoding error"
 _WEBHOOK_CALL = re.compile(r'failed calling webhook "([^"]+)"')
-_WEBHOOK_DENIAL = re.compile(r'^admission webhook "([^"]+)" denied the request')
+_DENIALS = (
+    re.compile(r'^admission webhook "([^"]+)" denied the request'),
+    re.compile(r"\bValidatingAdmissionPolicy '([^']+)' .*?\bdenied request"),
+    re.compile(r'\bviolates (PodSecurity "[^"]+")'),
+)
 _MANAGER = re.compile(r'^conflict with ("(?:[^"\\]|\\.)*")')
 _QUOTA = "exceeded quota"
 
@@ -66,8 +70,17 @@ def _webhook_down(reply: Reply, _: CallContext) -> bool:
     return reply.status == 500 and bool(_WEBHOOK_CALL.search(reply.message))
 
 
+def _denied_by(reply: Reply) -> str:
+    """Name of the webhook or policy that refused; empty where none did."""
+    found = (pattern.search(reply.message) for pattern in _DENIALS)
+    return next((match.group(1) for match in found if match), "")
+
+
 def _no_such_api(reply: Reply, _: CallContext) -> bool:
-    return reply.status == 404 and not reply.is_status
+    """No such group or version: a plain page. No such kind in a version that is served (its CRD
+    was deleted): a Status that names no object."""
+    names_nothing = not reply.details_kind and not reply.details_name
+    return reply.status == 404 and (not reply.is_status or names_nothing)
 
 
 def _namespace_missing(reply: Reply, context: CallContext) -> bool:
@@ -119,11 +132,12 @@ RULES: tuple[Rule, ...] = (
         "See whether the webhook's pods run and its service has endpoints.",
     ),
     Rule(
-        FailureKind.WEBHOOK_DENIED,
+        FailureKind.POLICY_DENIED,
         Action.STOP,
-        lambda reply, _: bool(_WEBHOOK_DENIAL.match(reply.message)),
-        "An admission webhook refused {target}",
-        "The policy behind the webhook must allow it, or the settings must follow the policy.",
+        lambda reply, _: reply.status < 500 and bool(_denied_by(reply)),
+        "A policy of the cluster refuses {target}",
+        "The policy must allow it, or the settings must follow the policy; trying again changes "
+        "nothing.",
     ),
     Rule(
         FailureKind.NO_SUCH_API,
@@ -266,13 +280,14 @@ def classify_answer(
     reply = read_reply(status, headers, body)
     rule = next(rule for rule in RULES if rule.applies(reply, context))
     words = {"target": context.target, "verb": context.verb}
-    webhook = _WEBHOOK_CALL.search(reply.message) or _WEBHOOK_DENIAL.match(reply.message)
+    called = _WEBHOOK_CALL.search(reply.message)
+    webhook = called.group(1) if called else _denied_by(reply)
     waits = rule.action is Action.RETRY and rule.kind is not FailureKind.VERSION_CONFLICT
     return Verdict(
         kind=rule.kind,
         action=rule.action,
         title=rule.title.format(**words),
-        cause=_cause_words(rule.kind, reply, webhook.group(1) if webhook else ""),
+        cause=_cause_words(rule.kind, reply, webhook),
         remedy=rule.remedy,
         status=reply.status,
         reason=reply.reason,
@@ -280,7 +295,7 @@ def classify_answer(
         conflicts=_conflicts(reply),
         fields=reply.fields,
         replacement=replacement_for(reply, context) if rule.kind is FailureKind.IMMUTABLE else None,
-        webhook=webhook.group(1) if webhook else "",
+        webhook=webhook,
         outcome_unknown=reply.status >= 500 and context.verb in WRITES,
         evidence=_evidence(reply),
     )
@@ -313,7 +328,7 @@ def _cause_words(kind: FailureKind, reply: Reply, webhook: str) -> str:
     if kind is FailureKind.WEBHOOK_DOWN:
         return f"webhook {webhook} could not be called: {_short(reply.message)}"
     if kind is FailureKind.NO_SUCH_API:
-        return "the API answers 404 without a Status: no such path"
+        return "the API answers 404 and names no object: there is no such path"
     return _short(reply.message) or f"HTTP status {reply.status} without a text"
 
 

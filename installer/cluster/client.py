@@ -14,11 +14,7 @@ from typing import Any, TypeVar
 
 from installer.cluster.classifier import classify_answer, not_kubernetes
 from installer.cluster.concurrency import RetryBudget
-from installer.cluster.failures import (
-    ApiFailure,
-    CallContext,
-    FailureKind,
-)
+from installer.cluster.failures import Action, ApiFailure, CallContext, FailureKind, Verdict
 from installer.cluster.listing import Listing, read_listing
 from installer.cluster.network import classify_exception
 from installer.cluster.resources import Discovery, Resource, group_path
@@ -35,6 +31,10 @@ READ_TIMEOUT = 30.0
 LIST_TIMEOUT = 60.0
 WATCH_IDLE = 90.0  # seconds; the server sends a bookmark about once a minute
 APPLY_PATCH = "application/apply-patch+yaml"  # JSON is YAML
+# A kube-apiserver that has just started refuses for a moment what it allows a second later: its
+# roles are not loaded yet (three refusals in 0.1 s were seen on 1.36.2). So soon after a broken
+# connection or a 503 a refusal is worth another try.
+SETTLING = 20.0  # seconds
 MERGE_PATCH = "application/merge-patch+json"
 
 T = TypeVar("T")
@@ -66,6 +66,7 @@ class ApiClient:
         self._watches = OpenWatches()
         self._discovery = Discovery(self._resource_list)
         self._rng = random.Random()
+        self._troubled_at = float("-inf")
 
     async def __aenter__(self) -> "ApiClient":
         return self
@@ -112,9 +113,7 @@ class ApiClient:
                     break
         except TRANSPORT_ERRORS as error:
             raise self._no_answer(error, replace(asked, timeout=within)) from error
-        if answer.status == 503:
-            # A server that shuts down waits for its watches; open ones delay it by half a minute.
-            self._watches.close_all()
+        self._notice(answer.status)
         return answer
 
     async def ask(self, method: str, path: str, body: Any, context: CallContext) -> Manifest:
@@ -276,14 +275,16 @@ class ApiClient:
         """
         context = CallContext("watch", f"{kind} ({api_version})", kind)
         resource = await self.resource(api_version, kind)
+        # The server ends a watch by itself after so long; drawn, so that the watches of one run do
+        # not all come back in the same second.
+        lasts = self._rng.randint(240, 360)
+        ends = self.clock.monotonic() + lasts
         params = {
             **_selectors(labels, fields),
             "watch": "1",
             "allowWatchBookmarks": "true",
             "resourceVersion": resource_version,
-            # The server ends a watch by itself after so long; drawn, so that the watches of one
-            # run do not all come back in the same second.
-            "timeoutSeconds": str(self._rng.randint(240, 360)),
+            "timeoutSeconds": str(lasts),
         }
         path = resource.path(namespace)
         for renewed in (False, True):
@@ -292,10 +293,13 @@ class ApiClient:
                 async with aclosing(stream):
                     async for event in stream:
                         yield event
+                if self.clock.monotonic() < ends:
+                    self._troubled_at = self.clock.monotonic()
                 return
             except ApiFailure as failure:
+                self._notice(failure.verdict.status)
                 if renewed or not await self._renewed_after(failure):
-                    raise
+                    raise type(failure).of(self._settled(failure.verdict)) from None
             except TRANSPORT_ERRORS as error:
                 raise self._no_answer(error, context) from error
 
@@ -339,10 +343,24 @@ class ApiClient:
         return await (read() if self._retry is None else self._retry.run(read))
 
     def _judge(self, answer: Answer, context: CallContext) -> None:
-        if not answer.ok:
-            raise ApiFailure.of(
-                classify_answer(answer.status, answer.headers, answer.body, context)
-            )
+        if answer.ok:
+            return
+        verdict = classify_answer(answer.status, answer.headers, answer.body, context)
+        raise ApiFailure.of(self._settled(verdict))
+
+    def _notice(self, status: int) -> None:
+        if status in (502, 503, 504):
+            self._troubled_at = self.clock.monotonic()
+        if status == 503:
+            # A server that shuts down waits for its watches; open ones delay it by half a minute.
+            self._watches.close_all()
+
+    def _settled(self, verdict: Verdict) -> Verdict:
+        """A refusal is not final while the API server comes up: see SETTLING."""
+        refused = verdict.kind in (FailureKind.FORBIDDEN, FailureKind.UNAUTHENTICATED)
+        if refused and self.clock.monotonic() - self._troubled_at < SETTLING:
+            return replace(verdict, action=Action.RETRY)
+        return verdict
 
     def _object(self, answer: Answer, context: CallContext) -> Manifest:
         self._judge(answer, context)
@@ -355,6 +373,7 @@ class ApiClient:
         return data
 
     def _no_answer(self, error: BaseException, context: CallContext) -> ApiFailure:
+        self._troubled_at = self.clock.monotonic()
         return ApiFailure.of(classify_exception(error, context, self.target.url))
 
 

@@ -23,7 +23,7 @@ class FailureKind(StrEnum):
     TOO_LARGE = "too-large"
     QUOTA = "quota"
     WEBHOOK_DOWN = "webhook-down"
-    WEBHOOK_DENIED = "webhook-denied"
+    POLICY_DENIED = "policy-denied"  # a webhook, an admission policy or Pod Security says no
     OVERLOAD = "overload"  # 429
     UNAVAILABLE = "unavailable"  # 502, 503, 504: starting, shutting down, or a proxy before it
     SERVER_ERROR = "server-error"  # 500 without a known shape (a busy etcd looks so)
@@ -107,7 +107,7 @@ class Verdict:
     conflicts: tuple[FieldConflict, ...] = ()
     fields: tuple[str, ...] = ()  # paths of the Status' causes
     replacement: Replacement | None = None
-    webhook: str = ""
+    webhook: str = ""  # or the policy's name
     outcome_unknown: bool = False
     evidence: tuple[str, ...] = ()
 

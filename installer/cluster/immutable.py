@@ -30,8 +30,8 @@ IMMUTABLE_FIELDS: Mapping[str, tuple[tuple[str, Replacement], ...]] = {
     "Pod": (("spec", Replacement.RECREATE_WITH_CONSENT),),
     "Service": (
         ("spec.clusterIP", Replacement.RECREATE_WITH_CONSENT),
+        ("spec.clusterIPs", Replacement.RECREATE_WITH_CONSENT),
         ("spec.loadBalancerClass", Replacement.RECREATE_WITH_CONSENT),
-        ("spec.primaryClusterIP", Replacement.RECREATE_WITH_CONSENT),
     ),
     "ConfigMap": (
         ("data", Replacement.NEW_NAME),

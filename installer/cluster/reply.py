@@ -45,12 +45,16 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
         data = None
     is_status = isinstance(data, dict) and data.get("kind") == "Status"
     found: dict[str, Any] = data if is_status else {}
-    details = found.get("details") or {}
+    details = found.get("details")
+    details = details if isinstance(details, dict) else {}
+    listed = details.get("causes")
+    causes = [cause for cause in listed if isinstance(cause, dict)] if listed else []
+    code = found.get("code")
     retry_after = _seconds(headers.get("retry-after", ""))
     if retry_after is None and details.get("retryAfterSeconds"):
         retry_after = _seconds(details["retryAfterSeconds"])
     return Reply(
-        status=int(found.get("code") or status),
+        status=code if isinstance(code, int) and code else status,
         text=text,
         retry_after=retry_after,
         is_status=is_status,
@@ -60,6 +64,6 @@ def read_reply(status: int, headers: Mapping[str, str], body: bytes) -> Reply:
         details_name=str(details.get("name") or ""),
         causes=tuple(
             (str(c.get("reason") or ""), str(c.get("field") or ""), str(c.get("message") or ""))
-            for c in details.get("causes") or []
+            for c in causes
         ),
     )

@@ -66,20 +66,16 @@ async def read_watch(
     """The stream's events. Raises WatchExpired, ApiFailure and what the transport raises."""
     async with transport.stream(path, params=params, within=START_TIMEOUT) as response:
         if response.status_code != 200:
-            await _raise_refusal(response, watches, context)
+            await _raise_refusal(response, context)
         lines = _lines(response, watches, idle_timeout)
         async with aclosing(lines):
             async for line in lines:
                 yield _event(line, context)
 
 
-async def _raise_refusal(
-    response: httpx.Response, watches: OpenWatches, context: CallContext
-) -> None:
+async def _raise_refusal(response: httpx.Response, context: CallContext) -> None:
     async with asyncio.timeout(START_TIMEOUT):
         body = b"".join([part async for part in _body(response)])
-    if response.status_code == 503:
-        watches.close_all()
     headers = {name.lower(): value for name, value in response.headers.items()}
     _raise_status(response.status_code, headers, body, context)
 
