@@ -112,6 +112,14 @@ def test_a_literal_value_is_refused_without_echo(option: str) -> None:
     assert ("push-key" in told.cause) == option.startswith("push-key")
 
 
+def test_what_stands_before_a_literal_is_not_repeated_either() -> None:
+    assert "canary-value" not in str(refusal_of("canary-value=is the password"))
+
+
+def test_a_source_without_end_is_read_no_further_than_allowed() -> None:
+    assert "larger than 64 KiB" in refusal_of("push-key=@/dev/zero").cause
+
+
 def test_an_unknown_name_gets_the_nearest_one(tmp_path: Path) -> None:
     path = secret_file(tmp_path, "canary-value")
     assert "did you mean push-key?" in refusal_of(f"push-kye=@{path}").cause

@@ -131,12 +131,14 @@ def test_values_before_are_kept_with_their_times(
     clock.time += timedelta(days=1)
     assert sealed.put("redis-password", "second-value", SecretSource.GIVEN)
     assert not sealed.put("redis-password", "second-value", MADE)
+    sealed.put("redis-password", "third-value", SecretSource.GIVEN)
     sealed.save()
     entry = SealedSecrets.open(path, key, clock=clock).entry("redis-password")
-    assert (entry.value.reveal(), entry.at) == ("second-value", "2026-01-03T03:04:05+00:00")
+    assert (entry.value.reveal(), entry.at) == ("third-value", "2026-01-03T03:04:05+00:00")
     assert entry.source is SecretSource.GIVEN
-    assert [(v.reveal(), at) for v, at in entry.previous] == [
-        ("value-of-redis", "2026-01-02T03:04:05+00:00")
+    assert [(value.reveal(), at) for value, at in entry.previous] == [
+        ("value-of-redis", "2026-01-02T03:04:05+00:00"),
+        ("second-value", "2026-01-03T03:04:05+00:00"),
     ]
 
 
@@ -313,6 +315,25 @@ def test_a_file_sealed_by_hand_opens(
     opened.put("redis-password", "second-value", MADE)
     opened.save()
     assert SealedSecrets.open(path, key, clock=clock).value("redis-password") == "second-value"
+
+
+def test_a_file_that_is_none_of_age_is_damage(path: Path, key: Recipients) -> None:
+    path.write_text("made: {}\n")
+    refused("SECRETS-DAMAGED", path, key)
+    refused("SECRETS-DAMAGED", path, PASSPHRASE)
+
+
+def test_the_header_of_an_armored_file_is_understood(
+    sealed: SealedSecrets, path: Path, key: Recipients
+) -> None:
+    path.write_bytes(pyrage.encrypt(b"{}", [identity_recipient(key)], armored=True))
+    path.with_name(f"{FILE_NAME}.sum").unlink()
+    refused("SECRETS-WRONG-IDENTITY", path, identity_key())
+    refused("SECRETS-NO-IDENTITY", path, PASSPHRASE)
+
+
+def identity_recipient(key: Recipients) -> object:
+    return pyrage.x25519.Recipient.from_str(key.recipients[0])
 
 
 def test_a_newer_schema_is_refused(sealed: SealedSecrets, path: Path, key: Recipients) -> None:
