@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-dev rehearse check test test-truth test-cluster test-deep bench lock clean
+.PHONY: help venv venv-dev rehearse check test test-truth test-cluster test-deep bench lock docs clean
 
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest
@@ -54,6 +54,9 @@ bench: venv-dev ## side by side with kubectl and SQLite, by hand
 
 lock: venv-dev ## write requirements/*.txt anew (ARGS=--upgrade for newer versions)
 	scripts/lock $(ARGS)
+
+docs: venv-dev ## write the tables of docs/settings.md anew
+	$(BIN)/python -m scripts.settings_page
 
 clean: ## remove the virtual environment and caches
 	rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
