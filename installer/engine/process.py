@@ -110,11 +110,13 @@ def _outcome(engine: Engine) -> ExitCode:
     return exit_code(engine.recorder.state)
 
 
-def run_engine(directory: Path, build: Build) -> int:
-    """The main function of an engine's process. What keeps it from starting goes to stderr, as
-    the JSON line that :func:`started` reads."""
+def run_engine(directory: Path, build: Build, patience: float = PATIENCE) -> int:
+    """The main function of an engine's process; returns its exit code.
+
+    What keeps it from starting goes to stderr, as the JSON line that :func:`started` reads.
+    """
     try:
-        return int(asyncio.run(serve(directory, build)))
+        return int(asyncio.run(serve(directory, build, patience=patience)))
     except InstallError as error:
         report = error.report()
     except Exception as error:

@@ -15,6 +15,7 @@ from typing import Any
 
 from installer.core.clock import SystemClock
 from installer.core.commands import Command, Verb
+from installer.core.state import exit_code
 from installer.engine.board import Board
 from installer.engine.crash import CrashPoints
 from installer.engine.journal import Journal
@@ -40,13 +41,16 @@ async def run(job: dict[str, Any]) -> int:
     assert engine.work is not None
     params = {"digest": engine.work.plan.digest, "unattended": True}
     reply = await engine.desk.take(Command("s", Verb.START, 0, by="mill", params=params))
-    if reply.refused:
+    if reply.refused and engine.error is None:
         raise SystemExit(reply.refused)
     await engine.over.wait()
     await engine.close()
+    journal.close()
+    if engine.error:
+        return int(engine.error.exit_code)
     # What the next job's N may be at most, for the one who drives the loop.
-    (directory / "counts").write_text(json.dumps([crash.records, crash.calls]))
-    return 0 if engine.recorder.state.status.value == "finished" else 1
+    (far.folder / "counts").write_text(json.dumps([crash.records, crash.calls]))
+    return int(exit_code(engine.recorder.state))
 
 
 def main() -> None:

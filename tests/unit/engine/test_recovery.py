@@ -55,8 +55,8 @@ def state_of(directory: Path) -> RunState:
     return Journal.open(directory, SystemClock())[1]
 
 
-def counts(directory: Path) -> tuple[int, int]:
-    records, calls = json.loads((directory / "counts").read_text())
+def counts(far: Path) -> tuple[int, int]:
+    records, calls = json.loads((far / "counts").read_text())
     return records, calls
 
 
@@ -91,7 +91,7 @@ def test_a_second_run_changes_nothing(mill: Mill, whole: Path, tmp_path: Path) -
 
 
 def test_killed_at_every_record(mill: Mill, whole: Path, tmp_path: Path) -> None:
-    records, _ = counts(whole / "dir")
+    records, _ = counts(whole / "far")
     assert records >= 2 + 2 * len(SHAPE) + 1
     for number in range(1, records + 1):
         root = tmp_path / str(number)
@@ -104,7 +104,7 @@ def test_killed_at_every_record(mill: Mill, whole: Path, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("side", ["before", "after"])
 def test_killed_around_every_write(mill: Mill, whole: Path, tmp_path: Path, side: str) -> None:
-    _, calls = counts(whole / "dir")
+    _, calls = counts(whole / "far")
     assert calls == 2 * len(SHAPE)
     for number in range(1, calls + 1):
         root = tmp_path / str(number)
