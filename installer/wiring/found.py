@@ -35,7 +35,8 @@ def sizing(settings: Settings, facts: ClusterFacts | None) -> tuple[str, ...]:
     sums = totals(row)
     hosts = None if facts is None or not facts.nodes else [_host(node) for node in facts.nodes]
     verdict = judge(row, hosts)
-    budget = connection_budget(registry.connection_consumers(settings), row.postgres.max_connections)
+    consumers = registry.connection_consumers(settings)
+    budget = connection_budget(consumers, row.postgres.max_connections)
     return (
         f"{row.name}: up to {row.concurrent_users:,} people at the same time",
         f"hosts for all of it: {sums.hosts}, {sums.cpu:,} CPU, {sums.memory_gb:,} GB memory, "

@@ -1,7 +1,8 @@
 """``--render``: the objects as files, for eyes, for review and for another team to apply.
 
 ``cluster-admin/`` holds what needs rights on the whole cluster, ``namespace/`` the rest. Both are
-numbered in apply order, so that ``kubectl apply --server-side -R -f`` takes them as the engine would.
+numbered in apply order, so that ``kubectl apply --server-side -R -f`` takes them as the engine
+would.
 """
 
 import os

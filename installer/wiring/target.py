@@ -5,11 +5,11 @@ rehearsal's lies inside the directory and is written by the simulated cluster it
 """
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from installer.core.errors import ExitCode, InstallError
+from installer.store.atomic import write_atomically
 
 FILE_NAME = "target.json"
 
@@ -46,13 +46,7 @@ def remember(directory: Path, target: Target) -> None:
         if target.rehearsal is None
         else {"speed": target.rehearsal.speed, "faults": list(target.rehearsal.faults)},
     }
-    path = directory / FILE_NAME
-    draft = path.with_suffix(".new")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-        json.dump(data, out, indent=1, sort_keys=True)
-        out.flush()
-        os.fsync(out.fileno())
-    draft.replace(path)
+    write_atomically(directory / FILE_NAME, json.dumps(data, indent=1).encode() + b"\n")
 
 
 def recall(directory: Path) -> Target | None:

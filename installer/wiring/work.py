@@ -1,12 +1,17 @@
-"""What a run is asked to do, and how an engine is told: as arguments, none of them secret."""
+"""What a run is asked to do: told to an engine as arguments (none of them secret), and kept in the
+directory, so that a resume is asked for the same."""
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from installer.core.plan import RunKind
+from installer.store.atomic import write_atomically
+
+FILE_NAME = "request.json"
 
 
 @dataclass(frozen=True)
@@ -44,3 +49,22 @@ def parse_engine_arguments(argv: Sequence[str] | None = None) -> tuple[Path, Req
     parser.add_argument("--consent", action="append", default=[])
     args = parser.parse_args(argv)
     return args.directory, Request(RunKind(args.kind), args.destroy, tuple(args.consent))
+
+
+def keep(directory: Path, request: Request) -> None:
+    """Writes the request beside the settings, atomically, 0600."""
+    data = {
+        "kind": request.kind.value,
+        "destroy": request.destroy,
+        "consents": list(request.consents),
+    }
+    write_atomically(directory / FILE_NAME, json.dumps(data, indent=1).encode() + b"\n")
+
+
+def kept(directory: Path) -> Request | None:
+    """The request of the last run that was started here; None when none can be read."""
+    try:
+        data = json.loads((directory / FILE_NAME).read_bytes())
+        return Request(RunKind(data["kind"]), bool(data["destroy"]), tuple(data["consents"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

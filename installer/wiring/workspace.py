@@ -1,16 +1,22 @@
 """An install's directory with its settings read and its secrets open."""
 
-from collections.abc import Iterable, Sequence
+import secrets as random
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from installer.core.clock import Clock
 from installer.core.errors import ExitCode, InstallError
-from installer.core.secrets import SecretDeclaration, SecretForm, SecretSource, SecretText
+from installer.core.secrets import (
+    SecretDeclaration,
+    SecretForm,
+    SecretSource,
+    SecretText,
+    make_secret,
+)
 from installer.core.settings import Settings, secret_references
-from installer.engine.journal import Journal
 from installer.store.directory import InstallDirectory
-from installer.store.given import read_given
+from installer.store.given import read_given, require_given
 from installer.store.sealed import SealedSecrets
 from installer.store.sealed_gather import gather_async
 from installer.store.sealed_key import (
@@ -110,28 +116,51 @@ def has_records(directory: InstallDirectory) -> bool:
 
 
 def seal_key(settings: Settings, unlocking: str) -> SealKey:
-    """The key of the sealed file out of what the operator gave: a passphrase, or age identities,
-    one a line or as OpenSSH files one after the other. Raises InstallError."""
+    """The key of the sealed file out of :func:`unlocking_text`. Raises InstallError."""
     if settings.secrets.seal == "passphrase":
         return checked_passphrase(unlocking)
-    recipients = recipients_key(settings.secrets.recipients)
-    return Recipients(recipients.recipients, (SecretText(unlocking),))
+    return with_recipients(settings, Recipients(identities=_identities(unlocking)))
+
+
+def with_recipients(settings: Settings, key: SealKey) -> SealKey:
+    """Identities open what is sealed; the settings say to whom it is sealed anew."""
+    if isinstance(key, Passphrase):
+        return key
+    return Recipients(recipients_key(settings.secrets.recipients).recipients, key.identities)
+
+
+_BETWEEN = "\0"  # in no identity
 
 
 def unlocking_text(key: SealKey) -> str:
-    """The inverse of :func:`seal_key`: what an engine is told over its socket."""
+    """What an engine is told over its socket, so that it can make the same key."""
     if isinstance(key, Passphrase):
         return key.text.reveal()
-    return "\n".join(identity.reveal() for identity in key.identities)
+    return _BETWEEN.join(identity.reveal() for identity in key.identities)
 
 
-async def open_workspace(directory: InstallDirectory, key: SealKey, clock: Clock) -> Workspace:
+def _identities(unlocking: str) -> tuple[SecretText, ...]:
+    return tuple(SecretText(text) for text in unlocking.split(_BETWEEN))
+
+
+async def open_workspace(
+    directory: InstallDirectory, key: SealKey, clock: Clock, settings: Settings | None = None
+) -> Workspace:
     """Opens what is there. Raises InstallError, see ``SealedSecrets.open``."""
-    settings = read_settings(directory.settings).settings
     sealed = await SealedSecrets.open_async(
         directory.secrets, key, clock=clock, journal_has_records=has_records(directory)
     )
-    return Workspace(directory, settings, sealed)
+    return Workspace(directory, settings or read_settings(directory.settings).settings, sealed)
+
+
+def given_values(settings: Settings, options: Sequence[str]) -> dict[str, SecretText]:
+    """The values of ``--secret`` options. Raises InstallError GIVEN-SECRET-REFUSED."""
+    return read_given(options, {d.name: d for d in declarations(settings)})
+
+
+def require_all_given(settings: Settings, values: Mapping[str, SecretText]) -> None:
+    """Raises InstallError GIVEN-SECRETS-MISSING, all of them at once."""
+    require_given(declarations(settings), values)
 
 
 async def prepare_secrets(
@@ -139,23 +168,29 @@ async def prepare_secrets(
     settings: Settings,
     key: SealKey,
     clock: Clock,
-    given: Sequence[str] = (),
+    values: Mapping[str, SecretText],
 ) -> Workspace:
-    """Opens or creates the sealed file, takes given secrets, makes missing ones, seals once.
-
-    ``given`` are the ``--secret`` options. Raises InstallError, all missing secrets at once.
-    """
-    declared = declarations(settings)
-    values = read_given(given, {d.name: d for d in declared})
+    """Opens or creates the sealed file, takes given values, makes missing ones, seals once."""
     if directory.secrets.exists():
-        workspace = await open_workspace(directory, key, clock)
+        workspace = await open_workspace(directory, key, clock, settings)
     else:
         sealed = SealedSecrets.create(
             directory.secrets, key, clock=clock, journal_has_records=has_records(directory)
         )
         workspace = Workspace(directory, settings, sealed)
-    await gather_async(declared, workspace.sealed, values)
+    await gather_async(declarations(settings), workspace.sealed, values)
     return workspace
+
+
+def momentary(directory: InstallDirectory, settings: Settings, clock: Clock) -> Workspace:
+    """Secrets that are made for a look and never written; given ones have a stand-in."""
+    key = Passphrase(SecretText(random.token_urlsafe(16)))
+    sealed = SealedSecrets.create(directory.secrets, key, clock=clock)
+    for declaration in declarations(settings):
+        given = declaration.source is SecretSource.GIVEN
+        value = random.token_urlsafe(16) if given else make_secret(declaration)
+        sealed.put(declaration.name, value, declaration.source)
+    return Workspace(directory, settings, sealed)
 
 
 def declarations(settings: Settings) -> tuple[SecretDeclaration, ...]:
@@ -182,9 +217,3 @@ def _referred(
             form=SecretForm.FREE,
             source=SecretSource.GIVEN,
         )
-
-
-def journal_state(directory: InstallDirectory, clock: Clock) -> tuple[Journal, object]:
-    """The directory's journal opened to look at, and its folded state."""
-    journal, state, _ = Journal.open(directory.root, clock)
-    return journal, state

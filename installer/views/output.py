@@ -1,0 +1,86 @@
+"""Where the command line's words go: plain lines or JSON lines."""
+
+import sys
+from typing import TextIO
+
+from installer.cli import Options
+from installer.core.errors import ExitCode, InstallError
+from installer.core.events import Progress, Recorded
+from installer.core.state import RunState
+from installer.core.survey import PlanReport
+from installer.core.version import PRODUCT_VERSION
+from installer.session import Session, time_left
+from installer.views.json_lines import JsonView
+from installer.views.plain import PlainView, failure_lines
+from installer.views.plan_words import plan_lines
+
+
+class Output:
+    """One of the two views, chosen by ``--json``."""
+
+    def __init__(self, options: Options, out: TextIO, err: TextIO) -> None:
+        self._out = out
+        self._err = err
+        self._json = JsonView(out) if options.json else None
+        self._plain = PlainView(out, terminal=out.isatty(), left=time_left)
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether somebody can answer: plain words on a terminal with a keyboard."""
+        return self._json is None and self._out.isatty() and sys.stdin.isatty()
+
+    def hello(self, session: Session) -> None:
+        if self._json is not None:
+            self._json.hello(
+                PRODUCT_VERSION,
+                session.settings.install_id,
+                str(session.directory.root),
+                session.is_rehearsal,
+            )
+
+    def plan(self, report: PlanReport) -> None:
+        if self._json is not None:
+            self._json.plan(report.plan, report.survey.to_json())
+            return
+        for line in plan_lines(report):
+            self._plain.say(line)
+        self._plain.say()
+
+    def record(self, record: Recorded, state: RunState) -> None:
+        if self._json is not None:
+            self._json.record(record)
+        else:
+            self._plain.record(record, state)
+
+    def progress(self, progress: Progress, state: RunState) -> None:
+        if self._json is not None:
+            self._json.progress(progress)
+        else:
+            self._plain.progress(progress, state)
+
+    def say(self, text: str) -> None:
+        """Words for a person; a program that reads JSON needs none of them."""
+        if self._json is None:
+            self._plain.say(text)
+
+    def raw(self, text: str) -> None:
+        """What was asked for itself (a schema, file names), in either view."""
+        self._out.write(text + "\n")
+
+    def ask(self, question: str) -> str:
+        """One line from the keyboard; empty at its end."""
+        self._out.write(question)
+        self._out.flush()
+        return sys.stdin.readline().strip()
+
+    def problem(self, error: InstallError) -> None:
+        if self._json is not None:
+            self._json.problem(error.report().to_json())
+            return
+        self._out.flush()
+        for _, text in failure_lines(error.report()):
+            self._err.write(f"{text}\n")
+
+    def end(self, code: ExitCode) -> None:
+        if self._json is not None:
+            self._json.end(int(code))

@@ -1,0 +1,104 @@
+"""A view's hold on a running engine: its news folded into the run's state, its commands."""
+
+import subprocess
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from installer.core.commands import Reply, Verb
+from installer.core.errors import ErrorReport, ExitCode, InstallError
+from installer.core.events import Progress, Recorded
+from installer.core.state import Folding, RunState, exit_code
+from installer.engine.client import Ended, EngineClient, engine_gone
+
+
+class Attached:
+    """Made by :class:`installer.session.Session`. ``process`` is the engine we started, if any."""
+
+    def __init__(
+        self,
+        client: EngineClient,
+        state: RunState,
+        process: "subprocess.Popen[bytes] | None" = None,
+    ) -> None:
+        self._client = client
+        self._folding = Folding(state)
+        self._process = process
+        self._error: ErrorReport | None = None
+        self._ended = False
+
+    @property
+    def state(self) -> RunState:
+        return self._folding.state()
+
+    @property
+    def repairs(self) -> tuple[str, ...]:
+        """Lines about what the engine mended in the journal."""
+        return self._client.hello.repairs
+
+    async def news(self) -> AsyncIterator[Recorded | Progress]:
+        """Everything that happens, ``state`` already folded; ends with the run.
+
+        Raises InstallError ENGINE-GONE when the engine dies under us.
+        """
+        async for item in self._client.news():
+            if isinstance(item, Ended):
+                self._ended = True
+                self._error = item.error
+            else:
+                if isinstance(item, Recorded):
+                    self._folding.add(item)
+                yield item
+        if not self._ended:
+            raise engine_gone()
+
+    async def command(
+        self, verb: Verb, *, by: str = "", step: str = "", params: Mapping[str, Any] | None = None
+    ) -> Reply:
+        return await self._client.command(verb, by=by, step=step, params=params)
+
+    async def insist(
+        self, verb: Verb, *, by: str = "", params: Mapping[str, Any] | None = None
+    ) -> Reply:
+        """A command whose refusal is an error. Raises InstallError with the engine's reason."""
+        reply = await self.command(verb, by=by, params=params)
+        if not reply.refused:
+            return reply
+        await self.leave()
+        if reply.error is not None:
+            raise _raised(reply.error)
+        raise InstallError(
+            code=reply.code,
+            title=f"The engine refuses to {verb.value}",
+            cause=reply.refused,
+            remedy="Look at the plan again and approve it as it is now.",
+            evidence=reply.changed,
+            exit_code=ExitCode.REFUSED,
+        )
+
+    async def leave(self) -> None:
+        """Lets go; the engine goes on."""
+        await self._client.close()
+
+    def exit_code(self) -> ExitCode:
+        """What the run came to. Call it after ``news`` ended."""
+        if self._error is not None:
+            return self._error.exit_code
+        return exit_code(self.state)
+
+    def reap(self) -> None:
+        """Waits a moment for the engine that we started, so that no zombie stays."""
+        if self._process is not None and self._ended:
+            self._process.wait(timeout=30)
+
+
+def _raised(report: ErrorReport) -> InstallError:
+    return InstallError(
+        report.code,
+        report.title,
+        report.cause,
+        report.remedy,
+        report.retryable,
+        report.skippable,
+        report.evidence,
+        exit_code=report.exit_code,
+    )
