@@ -9,11 +9,10 @@ Leaves = dict[tuple[Any, ...], Any]
 
 def leaves_of(value: Any, path: tuple[Any, ...] = ()) -> Leaves:
     if isinstance(value, Mapping) and value:
-        return {
-            p: v
-            for name, below in value.items()
-            for p, v in leaves_of(below, (*path, name)).items()
-        }
+        found: Leaves = {}
+        for name, below in value.items():
+            found.update(leaves_of(below, (*path, name)))
+        return found
     return {path: value}
 
 

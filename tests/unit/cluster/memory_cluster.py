@@ -7,13 +7,14 @@ next call fail as it likes. It is no model of the real server: the contract suit
 import asyncio
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from installer.cluster.failures import ApiFailure
 from installer.core.objects import FIELD_MANAGER, Manifest, ObjectRef
 from tests.unit.cluster.api_failures import caused, no_such_api, refusal
 from tests.unit.cluster.leaves import Leaves, leaves_of, set_leaf, unset_leaf
+from tests.unit.cluster.memory_answers import Call, Found, Listing, Raw, Rule
 from tests.unit.cluster.quick_clock import QuickClock
 
 T = TypeVar("T")
@@ -26,40 +27,6 @@ WITHOUT_GENERATION: tuple[str, ...] = (
     "Lease",
 )
 WITHOUT_GENERATION += ("PersistentVolumeClaim", "PersistentVolume", "Pod", "StorageClass", "Event")
-
-
-@dataclass(frozen=True)
-class Listing:
-    items: tuple[Manifest, ...]
-    resource_version: str
-
-
-@dataclass(frozen=True)
-class Found:
-    namespaced: bool = True
-
-
-@dataclass(frozen=True)
-class Raw:
-    status: int
-    body: bytes
-
-
-@dataclass(frozen=True)
-class Call:
-    verb: str
-    key: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass
-class Rule:
-    """Fails (or alters the cluster before) the next ``times`` calls of this verb on this key."""
-
-    verb: str
-    key: str
-    act: Callable[[], ApiFailure | None]
-    times: int = 1
 
 
 _IDENTITY = (("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace"))
@@ -126,9 +93,6 @@ class MemoryCluster:
     @property
     def writes(self) -> tuple[str, ...]:
         return self.verbs("apply", "create", "replace", "delete", "patch")
-
-    def keys(self) -> set[str]:
-        return set(self.objects)
 
     # installer.cluster.api.Api
 

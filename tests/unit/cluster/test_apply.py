@@ -9,37 +9,13 @@ from installer.cluster.handle import Consents
 from installer.cluster.inventory import shard_ref
 from installer.cluster.records import RecordState
 from installer.core.errors import InstallError
-from installer.core.objects import ANNOTATION_OWNER, Manifest, ObjectRef, ObjectWave
+from installer.core.objects import ANNOTATION_OWNER, ObjectRef
 from tests.unit.cluster.api_failures import caused, no_such_api, refusal
+from tests.unit.cluster.memory_answers import Rule
+from tests.unit.cluster.waves import config, deployment, install, namespace, rerun, wave
 from tests.unit.cluster.world import INSTALL, World, ours, world
 
 INVENTORY = shard_ref(INSTALL, 0).key
-
-
-def wave(*objects: Manifest, wave_id: str = "app/1") -> ObjectWave:
-    return ObjectWave(wave_id, "app", "the app", "Main", (), objects)
-
-
-def namespace(name: str = "mx-app") -> Manifest:
-    return ours("v1", "Namespace", name, "")
-
-
-def config(name: str = "settings", **data: str) -> Manifest:
-    return ours("v1", "ConfigMap", name, data=data or {"a": "1"})
-
-
-def deployment(name: str = "web", **spec: Any) -> Manifest:
-    return ours("apps/v1", "Deployment", name, spec={"replicas": 2, **spec})
-
-
-async def install(at: World, *objects: Manifest) -> None:
-    await apply_wave(at.handle, at.ctx, wave(namespace(), wave_id="ns"), [namespace()])
-    await apply_wave(at.handle, at.ctx, wave(*objects), list(objects))
-
-
-async def rerun(at: World, *objects: Manifest, consents: Consents | None = None) -> Any:
-    handle = at.again(consents)
-    return await apply_wave(handle, at.ctx, wave(*objects), list(objects))
 
 
 async def test_each_object_is_written_once_and_recorded_before_and_after() -> None:
@@ -64,7 +40,7 @@ async def test_every_write_passes_the_gate() -> None:
     at = world()
     await install(at, config(), deployment())
     sent = [w.replace("replace", "update") for w in at.cluster.writes]
-    assert at.ctx.gate.passed == sent
+    assert at.ctx.passed == sent
 
 
 async def test_a_second_run_writes_nothing_and_asks_once_a_kind() -> None:
@@ -216,7 +192,7 @@ class TestObjections:
         ref = ObjectRef.of(config())
         at.cluster.fail("apply", ref, refusal(429, ref, message="too many"), times=3)
         await install(at, config())
-        assert at.ctx.gate.passed.count(f"apply {ref.key}") == 4
+        assert at.ctx.passed.count(f"apply {ref.key}") == 4
         assert any("the API to answer" in what for what, _ in at.ctx.waits)
 
     async def test_a_webhook_that_is_down_is_retried_within_bounds_and_named(self) -> None:
@@ -236,7 +212,7 @@ class TestObjections:
         at.cluster.fail("apply", ref, refusal(500, ref, message=text), times=9)
         with pytest.raises(InstallError, match="API-UNKNOWN-FIELD"):
             await install(at, config())
-        assert at.ctx.gate.passed.count(f"apply {ref.key}") == 1
+        assert at.ctx.passed.count(f"apply {ref.key}") == 1
 
     async def test_a_missing_kind_is_waited_for(self) -> None:
         at = world()
@@ -244,7 +220,7 @@ class TestObjections:
         ref = ObjectRef.of(certificate)
         at.cluster.fail("apply", ref, no_such_api(ref))
         await install(at, certificate)
-        assert ref.key in at.cluster.keys()
+        assert ref.key in at.cluster.objects
 
     async def test_a_kind_that_stays_missing_is_told(self) -> None:
         at = world()
@@ -329,8 +305,6 @@ class TestObjections:
 
 
 def _dropping(at: World, ref: ObjectRef, after: int) -> Any:
-    from tests.unit.cluster.memory_cluster import Rule
-
     left = [after]
 
     def act() -> None:
@@ -339,163 +313,3 @@ def _dropping(at: World, ref: ObjectRef, after: int) -> Any:
             at.cluster.drop(ref)
 
     return Rule("get", ref.key, act, times=100)
-
-
-def immutable(ref: ObjectRef, path: str, reason: str = "FieldValueInvalid") -> Any:
-    return caused(422, ref, (reason, path, "may not change"))
-
-
-class TestImmutableFields:
-    async def test_a_job_is_made_anew(self) -> None:
-        at = world()
-        job = ours("batch/v1", "Job", "init", spec={"template": {"a": 1}})
-        await install(at, job)
-        ref, uid = ObjectRef.of(job), at.cluster.objects["job.batch/mx-app/init"]["metadata"]["uid"]
-        changed = ours("batch/v1", "Job", "init", spec={"template": {"a": 2}})
-        at.cluster.fail("dry-run", ref, immutable(ref, "spec.template"))
-        at.cluster.fail("apply", ref, immutable(ref, "spec.template"))
-        await rerun(at, changed)
-        assert f"delete {ref.key}" in at.ctx.gate.passed
-        assert at.cluster.objects[ref.key]["metadata"]["uid"] != uid
-        assert at.cluster.objects[ref.key]["spec"]["template"] == {"a": 2}
-
-    async def test_a_failed_job_is_made_anew(self) -> None:
-        at = world()
-        job = ours("batch/v1", "Job", "init", spec={"template": {"a": 1}})
-        await install(at, job)
-        at.cluster.status(ObjectRef.of(job), {"conditions": [{"type": "Failed", "status": "True"}]})
-        assert (await rerun(at, job)).changed == (ObjectRef.of(job).key,)
-        assert "status" not in at.cluster.objects[ObjectRef.of(job).key]
-
-    async def test_a_job_that_finished_and_went_is_not_run_again(self) -> None:
-        at = world()
-        job = ours("batch/v1", "Job", "init", spec={"ttlSecondsAfterFinished": 60})
-        await install(at, job)
-        at.cluster.drop(ObjectRef.of(job))
-        assert (await rerun(at, job)).changed == ()
-        assert at.cluster.writes == ()
-
-    async def test_unless_its_namespace_was_made_anew(self) -> None:
-        at = world()
-        job = ours("batch/v1", "Job", "init", spec={"ttlSecondsAfterFinished": 60})
-        await install(at, job)
-        at.cluster.drop(ObjectRef.of(job))
-        at.cluster.drop(ObjectRef.of(namespace()))
-        at.again()
-        await install(at, job)
-        assert ObjectRef.of(job).key in at.cluster.keys()
-
-    async def test_a_selector_changes_only_with_consent(self) -> None:
-        at = world()
-        await install(at, deployment(selector={"a": "1"}))
-        changed = deployment(selector={"a": "2"})
-        ref = ObjectRef.of(changed)
-        for verb in ("dry-run", "apply"):
-            at.cluster.fail(verb, ref, immutable(ref, "spec.selector"))
-        with pytest.raises(InstallError, match="RECREATE-NEEDS-CONSENT"):
-            await rerun(at, changed)
-        assert f"delete {ref.key}" not in at.ctx.gate.passed
-        for verb in ("dry-run", "apply"):
-            at.cluster.fail(verb, ref, immutable(ref, "spec.selector"))
-        await rerun(at, changed, consents=Consents(recreate=frozenset({ref.key})))
-        assert at.cluster.objects[ref.key]["spec"]["selector"] == {"a": "2"}
-
-    async def test_an_immutable_secret_needs_another_name(self) -> None:
-        at = world()
-        await install(at, config())
-        changed = config(a="2")
-        ref = ObjectRef.of(changed)
-        for verb in ("dry-run", "apply"):
-            at.cluster.fail(verb, ref, immutable(ref, "data", "FieldValueForbidden"))
-        with pytest.raises(InstallError, match="IMMUTABLE-NEEDS-NEW-NAME"):
-            await rerun(at, changed)
-
-    async def test_a_claim_is_never_replaced(self) -> None:
-        at = world()
-        await install(at)
-        claim = ours("v1", "PersistentVolumeClaim", "data", spec={"storageClassName": "a"})
-        await rerun(at, claim)
-        changed = ours("v1", "PersistentVolumeClaim", "data", spec={"storageClassName": "b"})
-        ref = ObjectRef.of(changed)
-        for verb in ("dry-run", "apply"):
-            at.cluster.fail(verb, ref, immutable(ref, "spec", "FieldValueForbidden"))
-        with pytest.raises(InstallError, match="IMMUTABLE-HOLDS-DATA"):
-            await rerun(at, changed)
-        assert not at.cluster.verbs("delete")
-
-
-class TestVolumesOfStatefulSets:
-    def stateful(self, size: str, storage_class: str = "fast") -> Manifest:
-        template = {
-            "metadata": {"name": "data"},
-            "spec": {
-                "storageClassName": storage_class,
-                "resources": {"requests": {"storage": size}},
-            },
-        }
-        spec = {"replicas": 2, "volumeClaimTemplates": [template]}
-        return ours("apps/v1", "StatefulSet", "db", spec=spec)
-
-    async def changed(self, at: World, manifest: Manifest, *, expandable: bool = True) -> None:
-        await install(at, self.stateful("1Gi"))
-        at.cluster.put(
-            {
-                "apiVersion": "storage.k8s.io/v1",
-                "kind": "StorageClass",
-                "metadata": {"name": "fast"},
-                "allowVolumeExpansion": expandable,
-            }
-        )
-        for number in (0, 1):
-            at.cluster.put(
-                {
-                    "apiVersion": "v1",
-                    "kind": "PersistentVolumeClaim",
-                    "metadata": {"name": f"data-db-{number}", "namespace": "mx-app"},
-                    "spec": {
-                        "storageClassName": "fast",
-                        "resources": {"requests": {"storage": "1Gi"}},
-                    },
-                }
-            )
-        ref = ObjectRef.of(manifest)
-        for verb in ("dry-run", "apply"):
-            at.cluster.fail(verb, ref, immutable(ref, "spec", "FieldValueForbidden"))
-        await rerun(at, manifest)
-
-    async def test_grow_in_place_under_a_set_that_is_made_anew_without_its_pods(self) -> None:
-        at = world()
-        await self.changed(at, self.stateful("2Gi"))
-        key = "persistentvolumeclaim/mx-app/data-db-"
-        assert [w for w in at.ctx.gate.passed if "inventory" not in w] == [
-            "apply statefulset.apps/mx-app/db",
-            f"patch {key}0",
-            f"patch {key}1",
-            "delete statefulset.apps/mx-app/db",
-            "apply statefulset.apps/mx-app/db",
-        ]
-        deletion = next(c for c in at.cluster.calls if c.verb == "delete")
-        assert deletion.options["propagation"] == "Orphan"
-        size = at.cluster.objects[f"{key}1"]["spec"]["resources"]["requests"]["storage"]
-        assert size == "2Gi"
-
-    @pytest.mark.parametrize(
-        ("manifest", "expandable", "words"),
-        [
-            ("512Mi", True, "volumes never shrink"),
-            ("2Gi", False, "does not allow volumes to grow"),
-        ],
-    )
-    async def test_are_refused_before_anything_is_deleted(
-        self, manifest: str, expandable: bool, words: str
-    ) -> None:
-        at = world()
-        with pytest.raises(InstallError, match="VOLUME-CANNOT-CHANGE") as caught:
-            await self.changed(at, self.stateful(manifest), expandable=expandable)
-        assert words in caught.value.cause
-        assert not at.cluster.verbs("delete", "patch")
-
-    async def test_do_not_change_their_class(self) -> None:
-        at = world()
-        with pytest.raises(InstallError, match="VOLUME-CANNOT-CHANGE"):
-            await self.changed(at, self.stateful("1Gi", "slow"))

@@ -1,24 +1,44 @@
 """What tests of applying start from: a cluster in memory, a handle on it, a step's context."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from installer.cluster.handle import ClusterHandle, Consents, open_handle
 from installer.core.canonical import digest
+from installer.core.clock import Clock
 from installer.core.objects import ANNOTATION_HASH, ANNOTATION_OWNER, LABEL_INSTALL, Manifest
+from installer.core.step import MutationGate
 from tests.unit.cluster.memory_cluster import MemoryCluster
 from tests.unit.cluster.quick_clock import QuickClock
 
 INSTALL, UID = "mx", "uid-of-install"
 
 
+class Timeline(QuickClock):
+    """Runs what is due while somebody sleeps."""
+
+    def __init__(self) -> None:
+        super().__init__(breath=0)
+        self._due: list[tuple[float, Callable[[], object]]] = []
+
+    def at(self, seconds: float, act: Callable[[], object]) -> None:
+        self._due.append((seconds, act))
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds)
+        due = [act for when, act in self._due if when <= self.passed]
+        self._due = [entry for entry in self._due if entry[0] > self.passed]
+        for act in due:
+            act()
+
+
 class Gate:
     """Records every mutation; refuses what is not allowed."""
 
-    def __init__(self, allowed: Iterable[str] | None = None) -> None:
-        self.passed: list[str] = []
+    def __init__(self, passed: list[str], allowed: Iterable[str] | None) -> None:
+        self.passed = passed
         self.allowed = None if allowed is None else set(allowed)
 
     @asynccontextmanager
@@ -32,9 +52,10 @@ class Context:
     """core.step.StepContext for tests."""
 
     def __init__(self, clock: QuickClock, allowed: Iterable[str] | None = None) -> None:
-        self.clock = clock
-        self.gate = Gate(allowed)
-        self.outputs: dict[str, dict[str, Any]] = {}
+        self.clock: Clock = clock
+        self.passed: list[str] = []
+        self.gate: MutationGate = Gate(self.passed, allowed)
+        self.outputs: Mapping[str, Mapping[str, Any]] = {}
         self.waits: list[tuple[str, str]] = []
         self.lines: list[str] = []
 
@@ -50,7 +71,7 @@ class World:
     """A cluster with the control namespace, a handle on it, and a context for steps."""
 
     cluster: MemoryCluster
-    clock: QuickClock
+    clock: Timeline
     handle: ClusterHandle
     ctx: Context
 
@@ -70,7 +91,7 @@ class World:
 
 
 def world(consents: Consents | None = None) -> World:
-    clock = QuickClock(breath=0)
+    clock = Timeline()
     cluster = MemoryCluster(clock)
     cluster.put(
         {
