@@ -84,7 +84,7 @@ class SecretText:
         raise TypeError("a secret is not serialised")
 
 
-_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # as in a settings file's secret:NAME
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,9 @@ class SecretDeclaration:
     source: SecretSource = SecretSource.MADE
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name) or len(self.name) > 63:
+        if not _NAME.fullmatch(self.name):
             raise ValueError(
-                f"secret {self.name!r}: a name is small letters, digits and single hyphens, "
+                f"secret {self.name!r}: a name is small letters, digits and hyphens inside, "
                 "at most 63 characters"
             )
         for item in ("purpose", "reader", "rotation"):

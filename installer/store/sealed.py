@@ -118,10 +118,17 @@ class SealedSecrets:
         cls, file: SealedFile, key: SealKey, data: bytes, plain: bytes, clock: Clock
     ) -> "SealedSecrets":
         contents = _parsed(file, plain)
+        opened = cls(file, key, contents, checksum(data), clock)
         if isinstance(key, Recipients):
-            # What is saved again stays readable for everybody it was sealed to.
-            key = replace(key, recipients=contents.recipients)
-        return cls(file, key, contents, checksum(data), clock)
+            opened._seal_to(key.recipients or contents.recipients)
+        return opened
+
+    def _seal_to(self, recipients: tuple[str, ...]) -> None:
+        """What is saved again is readable for those it was sealed to, or for others if named."""
+        if isinstance(self._key, Recipients):
+            self._key = replace(self._key, recipients=recipients)
+        self._unsaved = self._unsaved or recipients != self._contents.recipients
+        self._contents.recipients = recipients
 
     # -- reading ------------------------------------------------------------------------------
 
@@ -152,6 +159,15 @@ class SealedSecrets:
         Equal values under two names differ. Raises KeyError for a name that is not there.
         """
         return f"hmac:{keyed_digest(self.install_key, [name, self.value(name)])}"
+
+    def found_in(self, text: str) -> tuple[str, ...]:
+        """Names of the secrets whose present or earlier value stands in the text."""
+        return tuple(
+            name
+            for name, entry in sorted(self._contents.entries.items())
+            for value in (entry.value, *(old for old, _ in entry.previous))
+            if value.reveal() in text
+        )
 
     def __repr__(self) -> str:
         return f"SealedSecrets({self._file.path}, {len(self.names)} secrets)"

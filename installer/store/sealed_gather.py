@@ -1,9 +1,11 @@
 """Completes the sealed secrets: takes what was given, makes what is missing, seals once."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from installer.core.errors import ExitCode, InstallError
+from installer.core.redaction import redact_data
 from installer.core.secrets import (
     SecretDeclaration,
     SecretSource,
@@ -91,3 +93,24 @@ def _check_forms(
             remedy="Give a value of the form that is named, or leave it out to have one made.",
             exit_code=ExitCode.SETTINGS,
         )
+
+
+def refuse_values_in(shown: object, sealed: SealedSecrets) -> None:
+    """Holds what is shown and journalled, a plan as JSON data, free of every secret's value.
+
+    A given password that is an ordinary word, a namespace's name say, would be masked there: the
+    plan could no longer be told from another one. Raises InstallError SECRET-IS-A-WORD.
+    """
+    if redact_data(shown) == shown:
+        return
+    names = sealed.found_in(json.dumps(shown, ensure_ascii=False))
+    raise InstallError(
+        code="SECRET-IS-A-WORD",
+        title="A secret has the value of an ordinary word",
+        cause=f"the value of {', '.join(names) or 'the passphrase'} stands in the plan, as the "
+        "name of an object or part of one",
+        remedy="Give another value with --secret NAME=@FILE; nobody should be able to guess it."
+        if names
+        else "Choose another passphrase; nobody should be able to guess it.",
+        exit_code=ExitCode.SETTINGS,
+    )

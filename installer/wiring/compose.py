@@ -19,6 +19,7 @@ from installer.core.objects import Manifest
 from installer.core.plan import Plan, RunKind
 from installer.core.step import FarEndLock, Step
 from installer.core.survey import ObjectChange, Survey
+from installer.store.sealed_gather import refuse_values_in
 from installer.wiring import found
 from installer.wiring.link import Link
 from installer.wiring.permission import refuse_missing_rights
@@ -114,7 +115,7 @@ def _plan(
 ) -> Plan:
     planned = tuple(step.planned for step in steps)
     install_id = workspace.settings.install_id
-    return Plan(
+    plan = Plan(
         kind=kind,
         install_id=install_id,
         place=target.place(link.cluster.name, link.cluster.url),
@@ -123,6 +124,8 @@ def _plan(
         standing=standing_targets(install_id),
         notes=notes,
     )
+    refuse_values_in(plan.to_json(), workspace.sealed)
+    return plan
 
 
 def _lease(link: Link, workspace: Workspace, request: Request) -> ClusterLease:

@@ -127,7 +127,7 @@ def test_free_text_of_eight_characters_is_taken(value: str) -> None:
     assert refusal(declare(SecretForm.FREE), value) == ""
 
 
-@pytest.mark.parametrize("name", ["Upper", "under_score", "", "-x", "x-", "a--b", "a" * 64, "é"])
+@pytest.mark.parametrize("name", ["Upper", "under_score", "", "-x", "x-", "a.b", "a" * 64, "é"])
 def test_a_name_is_a_dns_label(name: str) -> None:
     with pytest.raises(ValueError, match="a name is"):
         declare(name=name)

@@ -9,8 +9,8 @@ from installer.core import redaction
 from installer.core.errors import ExitCode, InstallError
 from installer.core.secrets import SecretSource, SecretText, refusal
 from installer.store.sealed import FILE_NAME, SealedSecrets
-from installer.store.sealed_gather import Gathered, gather, gather_async
-from installer.store.sealed_key import Recipients
+from installer.store.sealed_gather import Gathered, gather, gather_async, refuse_values_in
+from installer.store.sealed_key import Recipients, checked_passphrase
 from tests.unit.store.sealing import MADE_AND_GIVEN, StandingClock, declaration, identity_key
 
 GIVEN = {"registry-login": SecretText("user:password"), "push-key": SecretText("line\nline two")}
@@ -130,3 +130,20 @@ def test_two_meanings_of_one_name_are_a_defect(sealed: SealedSecrets) -> None:
     twice = [declaration("one"), declaration("one", source=SecretSource.GIVEN)]
     with pytest.raises(ValueError, match="declared twice"):
         gather(twice, sealed, {})
+
+
+def test_a_plan_that_shows_a_value_is_refused(sealed: SealedSecrets) -> None:
+    gather(MADE_AND_GIVEN, sealed, GIVEN | {"registry-login": SecretText("production")})
+    refuse_values_in({"steps": [{"targets": ["StatefulSet/other/redis"]}]}, sealed)
+    with pytest.raises(InstallError, match="SECRET-IS-A-WORD") as caught:
+        refuse_values_in({"steps": [{"targets": ["StatefulSet/production-redis/x"]}]}, sealed)
+    assert "registry-login" in caught.value.cause
+    assert "push-key" not in caught.value.cause
+
+
+def test_a_plan_that_shows_the_passphrase_is_refused(path: Path) -> None:
+    phrase = checked_passphrase("example.org")
+    sealed = SealedSecrets.create(path, phrase, clock=StandingClock())
+    with pytest.raises(InstallError, match="SECRET-IS-A-WORD") as caught:
+        refuse_values_in(["https://example.org:6443"], sealed)
+    assert "the passphrase" in caught.value.cause

@@ -141,6 +141,19 @@ def test_each_recipient_can_open_even_after_another_saved(tmp_path: Path) -> Non
     assert SealedSecrets.open(path, second, clock=clock).value("one") == "value-of-one"
 
 
+def test_recipients_that_are_named_anew_take_the_place_of_those_before(tmp_path: Path) -> None:
+    first, second = identity_key(), identity_key()
+    path, clock = tmp_path / "s", StandingClock()
+    SealedSecrets.create(path, first, clock=clock).save()
+    unchanged = path.read_bytes()
+    SealedSecrets.open(path, first, clock=clock).save()
+    assert path.read_bytes() == unchanged
+    SealedSecrets.open(path, Recipients(second.recipients, first.identities), clock=clock).save()
+    assert SealedSecrets.open(path, second, clock=clock).install_uid
+    with pytest.raises(InstallError, match="SECRETS-WRONG-IDENTITY"):
+        SealedSecrets.open(path, first, clock=clock)
+
+
 @pytest.mark.parametrize("given", [[], [""], ["age1nonsense"], ["hunter2 is no key"]])
 def test_what_is_no_public_key_is_refused(given: list[str]) -> None:
     with pytest.raises(InstallError, match="SECRETS-BAD-RECIPIENT"):
