@@ -25,7 +25,11 @@ _AGAIN = "It is tried again by itself; if it lasts, see the network and the cont
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and everything behind it, outermost first."""
+    """The error and what it was raised from, outermost first.
+
+    ``__context__`` counts only where httpx and httpcore hide in it what they translate; elsewhere
+    it may be an older failure altogether.
+    """
     pending: list[BaseException] = [error]
     seen: set[int] = set()
     while pending:
@@ -36,12 +40,18 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         yield current
         if isinstance(current, BaseExceptionGroup):
             pending.extend(current.exceptions)
-        pending.extend(e for e in (current.__cause__, current.__context__) if e is not None)
+        translated = type(current).__module__.partition(".")[0] in ("httpx", "httpcore")
+        behind = current.__cause__ or (current.__context__ if translated else None)
+        if behind is not None:
+            pending.append(behind)
 
 
 def classify_exception(error: BaseException, context: CallContext, url: str = "") -> Verdict:
     """The verdict on an exception of httpx, ssl, socket or asyncio's time-out."""
     where = url or "the API server"
+    if isinstance(error, TimeoutError | httpx.TimeoutException):
+        # What stood still shows as an unfinished TLS read or the like; it decides nothing.
+        return _by_httpx(error, context, where)
     for cause in causes(error):
         verdict = _by_cause(cause, context, where)
         if verdict is not None:

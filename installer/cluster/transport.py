@@ -90,10 +90,10 @@ class Transport:
         """One call, and the credentials it was made with. ``within`` (seconds) bounds all of it."""
         grant = await self._ready()
         assert self._calls is not None
+        headers = {"Content-Type": content_type} if content is not None else {}
+        request = self._request(method, path, params, headers, content, grant, within)
         async with asyncio.timeout(within):
-            headers = {"Content-Type": content_type} if content is not None else {}
-            request = self._request(method, path, params, headers, content, grant, within)
-            response = await self._calls.handle_async_request(request)
+            response = await _started(self._calls, request)
             try:
                 body = await _read_capped(response)
             finally:
@@ -107,9 +107,9 @@ class Transport:
         """A GET whose body is read as it comes; its start is waited for ``within`` seconds."""
         grant = await self._ready()
         assert self._watches is not None
+        request = self._request("GET", path, params, {}, None, grant, None)
         async with asyncio.timeout(within):
-            request = self._request("GET", path, params, {}, None, grant, None)
-            response = await self._watches.handle_async_request(request)
+            response = await _started(self._watches, request)
         try:
             yield response
         finally:
@@ -177,6 +177,36 @@ class Transport:
 
 def _lower(headers: httpx.Headers) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
+
+
+class _Handshake:
+    """Watches a connection being opened, by httpcore's ``trace`` extension."""
+
+    def __init__(self) -> None:
+        self.unfinished: Any = None  # a TCP stream that is not TLS yet
+
+    async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        if event == "connection.connect_tcp.complete":
+            self.unfinished = info["return_value"]
+        elif event == "connection.start_tls.complete":
+            self.unfinished = None
+
+
+async def _started(pool: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+    """The answer's head.
+
+    A TLS handshake that is given up (a frozen API server accepts and says nothing) would leave
+    its socket to the garbage collector: httpcore closes it on an error, not when cancelled.
+    """
+    if request.url.scheme != "https":
+        return await pool.handle_async_request(request)
+    handshake = _Handshake()
+    request.extensions["trace"] = handshake
+    try:
+        return await pool.handle_async_request(request)
+    finally:
+        if handshake.unfinished is not None:
+            await handshake.unfinished.aclose()
 
 
 async def _read_capped(response: httpx.Response) -> bytes:
