@@ -88,6 +88,7 @@ class Session:
     clock: Clock = field(default_factory=SystemClock)
     key: SealKey | None = None
     workspace: Workspace | None = None
+    shown: Path | None = None  # the directory to name, where it is not the one worked in
 
     # -- opening ------------------------------------------------------------------------------
 
@@ -186,7 +187,7 @@ class Session:
         with tempfile.TemporaryDirectory(prefix="matrix-install-") as folder:
             directory = InstallDirectory(Path(folder))
             made = workspace.momentary(directory, self.settings, self.clock)
-            yield replace(self, directory=directory, workspace=made)
+            yield replace(self, directory=directory, workspace=made, shown=self.directory.root)
 
     async def plan(self, request: Request) -> PlanReport:
         """Looks at the cluster and says what would be done. Raises InstallError."""
@@ -208,7 +209,7 @@ class Session:
         return PlanReport(
             plan=made.plan,
             survey=made.survey,
-            directory=str(self.directory.root),
+            directory=str(self.shown or self.directory.root),
             rehearsal=self.is_rehearsal,
             seconds=(left.low, left.high) if left else None,
             unproven=tuple(fact.fact for fact in facts),

@@ -129,7 +129,8 @@ class Shortage:
 
     def __str__(self) -> str:
         return (
-            f"{self.role}: {self.missing:,} {self.unit} short ({self.found:g} of {self.needed:g})"
+            f"{self.role}: {self.missing:,} {self.unit} short "
+            f"({round(self.found, 1):,g} of {self.needed:,g})"
         )
 
 

@@ -6,14 +6,14 @@ place and never stays behind. Nothing rests on colour: there is none.
 
 import shutil
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import tzinfo
 from typing import TextIO
 
 from installer.core import events as ev
 from installer.core.errors import ErrorReport
 from installer.core.plan import Plan
-from installer.core.state import RunState, StepStatus
+from installer.core.state import RunState, StepState, StepStatus
 from installer.views import words
 
 ERASE_LINE = "\r\x1b[K"
@@ -130,10 +130,12 @@ def _sentences(event: ev.Event, state: RunState) -> list[tuple[str, str]]:
         case ev.DriftFound():
             return [("DRIFT", f"{name}: {detail}") for detail in event.details]
         case _:
-            return _run_sentences(event, name)
+            return _run_sentences(event, name, state.steps.values())
 
 
-def _run_sentences(event: ev.Event, name: str) -> list[tuple[str, str]]:
+def _run_sentences(
+    event: ev.Event, name: str, steps: Iterable[StepState]
+) -> list[tuple[str, str]]:
     match event:
         case ev.CommandTaken():
             return [("ASKED", f"{event.command} {name} by {event.by}".replace("  ", " "))]
@@ -146,6 +148,8 @@ def _run_sentences(event: ev.Event, name: str) -> list[tuple[str, str]]:
         case ev.RunFinished():
             changed = words.count(event.changed, "object") + " changed"
             return [("DONE", f"{changed}, {words.duration(event.seconds)}")]
+        case ev.RunStopped() if any(step.error == event.error for step in steps):
+            return [("STOP", f"{event.error.title}; everything done stays done, --resume goes on")]
         case ev.RunStopped():
             return [("STOP", event.error.title), *failure_lines(event.error)]
         case _:
@@ -154,9 +158,11 @@ def _run_sentences(event: ev.Event, name: str) -> list[tuple[str, str]]:
 
 def failure_lines(error: ErrorReport) -> list[tuple[str, str]]:
     """Cause, remedy and evidence, wrapped; the first word column stays free."""
-    lines = [("", f"{error.title}   {error.code}")]
+    lines = [("", error.code), *(("", part) for part in textwrap.wrap(error.title, 80))]
     for label, text in (("Cause", error.cause), ("Remedy", error.remedy)):
         for index, part in enumerate(textwrap.wrap(text, 80) or [""]):
             lines.append(("", f"{label + ':' if index == 0 else '':<8} {part}"))
-    lines += [("", f"Seen:    {line}") for line in error.evidence]
+    for seen in error.evidence:
+        for index, part in enumerate(textwrap.wrap(seen, 80) or [""]):
+            lines.append(("", f"{'Seen:' if index == 0 else '':<8} {part}"))
     return lines

@@ -1,5 +1,6 @@
 """The plan in words: what, where, how long, what cannot be undone."""
 
+import re
 import textwrap
 from collections.abc import Iterable
 
@@ -9,7 +10,25 @@ from installer.core.survey import PlanReport, Survey
 from installer.views import words
 
 WIDTH = 80
-_NOUNS = {"persistentvolumeclaim": "volume", "networkpolicy.networking.k8s.io": "network policy"}
+_NOUNS = {
+    "configmap": "config map",
+    "cronjob": "cron job",
+    "customresourcedefinition": "resource definition",
+    "limitrange": "limit range",
+    "networkpolicy": "network policy",
+    "persistentvolume": "volume",
+    "persistentvolumeclaim": "volume claim",
+    "poddisruptionbudget": "disruption budget",
+    "priorityclass": "priority class",
+    "resourcequota": "resource quota",
+    "rolebinding": "role binding",
+    "clusterrole": "cluster role",
+    "clusterrolebinding": "cluster role binding",
+    "serviceaccount": "service account",
+    "daemonset": "daemon set",
+    "statefulset": "stateful set",
+}
+_NUMBERED = re.compile(r"^(.*?)(?:-\d+)?$")
 
 
 def plan_lines(report: PlanReport) -> list[str]:
@@ -21,7 +40,7 @@ def plan_lines(report: PlanReport) -> list[str]:
     lines += _survey(report.survey, plan.kind)
     lines += _section("Sizing", report.sizing)
     lines += _section("Notes", plan.notes)
-    lines += _section("Written besides, in every run", plan.standing)
+    lines += _section("Written besides, in every run", _standing(plan.standing))
     lines += _undo(plan)
     lines += _section("Not proven by our own tests", report.unproven)
     return lines
@@ -47,7 +66,7 @@ def _phase(title: str, steps: list[PlannedStep], report: PlanReport) -> list[str
     took = report.phase_seconds.get(title)
     time = f", {words.time_range(*took)}" if took else ""
     counts = f"{words.count(len(steps), 'step')}, {words.count(objects, 'object')}{time}"
-    lines = ["", f"{title} ({counts})"]
+    lines = ["", f"{title[:1].upper()}{title[1:]} ({counts})"]
     for step in steps:
         lines += _wrap(step.title, "  - ", "    ")
         if step.summary:
@@ -76,11 +95,17 @@ def _survey(survey: Survey, kind: RunKind) -> list[str]:
     return [*lines, f"  unchanged: {words.count(len(survey.unchanged), 'object')}"]
 
 
+def _standing(targets: Iterable[str]) -> list[str]:
+    """Numbered shards of one thing are one line."""
+    names = dict.fromkeys(found[1] for t in targets if (found := _NUMBERED.match(t)))
+    return list(names)
+
+
 def _by_kind(targets: Iterable[str]) -> list[str]:
     tally: dict[str, int] = {}
     for target in targets:
-        kind = target.split("/", 1)[0]
-        noun = _NOUNS.get(kind, kind.split(".", 1)[0])
+        kind = target.split("/", 1)[0].split(".", 1)[0]
+        noun = _NOUNS.get(kind, kind)
         tally[noun] = tally.get(noun, 0) + 1
     return [words.count(number, noun, _plural(noun)) for noun, number in sorted(tally.items())]
 
@@ -88,7 +113,7 @@ def _by_kind(targets: Iterable[str]) -> list[str]:
 def _plural(noun: str) -> str:
     if noun.endswith("y"):
         return noun[:-1] + "ies"
-    return noun if noun.endswith("s") and not noun.endswith("ss") else noun + "s"
+    return noun + ("es" if noun.endswith("ss") else "s")
 
 
 def _undo(plan: Plan) -> list[str]:

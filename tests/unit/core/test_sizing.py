@@ -127,7 +127,7 @@ def test_what_is_short_is_named_with_what_to_add() -> None:
         "app: 1 hosts short (4 of 5)",
         "app: 16 CPU short (64 of 80)",
         "app: 32 GB of memory short (128 of 160)",
-        "app: 500 GB of disk short (2000 of 2500)",
+        "app: 500 GB of disk short (2,000 of 2,500)",
     ]
     assert "Add 1 app of 16 CPU, 32 GB, 500 GB" in judgement.words
     assert largest_fit(hosts) == row_named("100")
