@@ -122,6 +122,7 @@ def _cron_job(obj: Json) -> None:
 def _service(obj: Json) -> None:
     spec = _section(obj, "spec")
     _fill(spec, type="ClusterIP", sessionAffinity="None")
+    _fill(_section(obj, "status"), loadBalancer={})
     for port in spec.get("ports") or []:
         _fill(port, protocol="TCP", targetPort=port.get("port"))
     if spec["type"] == "ExternalName":

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -151,6 +152,15 @@ class SimulatedApi:
     def thaw_etcd(self) -> None:
         """Let waiting writes go on."""
         self._etcd.set()
+
+    @contextlib.contextmanager
+    def occupied(self) -> Iterator[None]:
+        """As if one slow write were under way: an overloaded server then refuses all others."""
+        self._writing += 1
+        try:
+            yield
+        finally:
+            self._writing -= 1
 
     async def restart(self, seconds: float) -> None:
         """Cut all connections, be away for a while, come back without watch history."""

@@ -4,10 +4,12 @@ import contextlib
 from typing import Any
 
 from installer.rehearsal.kube.clock import Clock
+from installer.rehearsal.kube.controllers.templates import reference_to
 from installer.rehearsal.kube.deletion import DeleteOptions, Deletion
 from installer.rehearsal.kube.incoming import Place
 from installer.rehearsal.kube.problems import ApiError, Json
 from installer.rehearsal.kube.registry import Registry, WriteOptions
+from installer.rehearsal.kube.selectors import matches
 from installer.rehearsal.kube.store import Key
 
 MANAGER = WriteOptions("kube-controller-manager")
@@ -74,6 +76,18 @@ class Cluster:
             for obj in self.items(resource, owner["metadata"].get("namespace", ""))
             if (reference := owner_of(obj)) is not None and reference["uid"] == uid
         ]
+
+    def adopt(self, resource: str, owner: Json) -> list[Json]:
+        """The objects that this one controls, after it has taken in matching ones without one."""
+        for obj in self.items(resource, owner["metadata"].get("namespace", "")):
+            if owner_of(obj) is not None or is_going(obj):
+                continue
+            if matches(owner["spec"].get("selector"), obj["metadata"].get("labels") or {}):
+                references = obj["metadata"].get("ownerReferences") or []
+                metadata = {**obj["metadata"]}
+                metadata["ownerReferences"] = [*references, reference_to(owner)]
+                self.put(key_of(resource, obj), {**obj, "metadata": metadata})
+        return self.owned(resource, owner)
 
     def create(self, plural: str, group: str, obj: Json) -> Json | None:
         """Create an object; None when its name is taken. Other refusals are raised."""

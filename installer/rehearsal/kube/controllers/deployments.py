@@ -57,7 +57,7 @@ class Deployments:
         obj = self._cluster.get(key)
         if obj is None or is_going(obj):
             return None
-        sets = self._cluster.owned(SETS, obj)
+        sets = self._cluster.adopt(SETS, obj)
         label = template_hash(obj["spec"]["template"])
         current = next(
             (item for item in sets if item["metadata"]["labels"].get(HASH_LABEL) == label), None
@@ -252,7 +252,7 @@ class ReplicaSets:
         obj = self._cluster.get(key)
         if obj is None or is_going(obj):
             return None
-        pods = [pod for pod in self._cluster.owned(PODS, obj) if not is_going(pod)]
+        pods = [pod for pod in self._cluster.adopt(PODS, obj) if not is_going(pod)]
         wanted = obj["spec"]["replicas"]
         failure: ApiError | None = None
         for _ in range(wanted - len(pods)):

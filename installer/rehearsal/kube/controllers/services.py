@@ -42,13 +42,11 @@ class Services:
         spec = service["spec"]
         if spec.get("selector"):
             self._endpoints(key, service)
-        if spec["type"] == "LoadBalancer" and self._pool:
-            if not ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress"):
-                number = int(spec["clusterIP"].rpartition(".")[2])
-                address = {"ip": f"{self._pool}{number}", "ipMode": "VIP"}
-                self._cluster.set_status(key, {"loadBalancer": {"ingress": [address]}})
-        elif "status" not in service:
-            self._cluster.set_status(key, {"loadBalancer": {}})
+        has = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress")
+        if spec["type"] == "LoadBalancer" and self._pool and not has:
+            number = int(spec["clusterIP"].rpartition(".")[2])
+            address = {"ip": f"{self._pool}{number}", "ipMode": "VIP"}
+            self._cluster.set_status(key, {"loadBalancer": {"ingress": [address]}})
         return None
 
     def _endpoints(self, key: Key, service: Json) -> None:

@@ -44,8 +44,9 @@ class StatefulSets:
         obj = self._cluster.get(key)
         if obj is None or is_going(obj):
             return None
+        self._cluster.adopt("controllerrevisions.apps", obj)
         update = self._revision(obj)
-        pods = {pod["metadata"]["name"]: pod for pod in self._cluster.owned(PODS, obj)}
+        pods = {pod["metadata"]["name"]: pod for pod in self._cluster.adopt(PODS, obj)}
         try:
             again = self._make(obj, pods, update)
         except ApiError as refusal:
@@ -206,7 +207,7 @@ class DaemonSets:
             return None
         update = template_hash(obj["spec"]["template"])
         nodes = [node for node in self._cluster.items("nodes.") if self._fits(obj, node)]
-        pods = [pod for pod in self._cluster.owned(PODS, obj) if not is_going(pod)]
+        pods = [pod for pod in self._cluster.adopt(PODS, obj) if not is_going(pod)]
         by_node = {pod["spec"].get("nodeName"): pod for pod in pods}
         names = {node["metadata"]["name"] for node in nodes}
         for name in sorted(names - set(by_node)):
