@@ -20,6 +20,7 @@ from installer.core import redaction
 from installer.core.errors import ExitCode, InstallError
 from installer.core.secrets import SecretSource, SecretText
 from installer.store.sealed import FILE_NAME, SCHEMA, SealedSecrets
+from installer.store.sealed_file import NO_FILE, SealedFile
 from installer.store.sealed_key import Passphrase, Recipients, SealKey
 from tests.unit.store.sealing import PASSPHRASE, StandingClock, identity_key
 
@@ -56,6 +57,16 @@ def sealed(path: Path, key: Recipients, clock: StandingClock) -> SealedSecrets:
     return secrets
 
 
+@pytest.fixture(scope="module")
+def by_passphrase(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Sealed once for all tests that need it: scrypt takes its second."""
+    path = tmp_path_factory.mktemp("passphrase") / FILE_NAME
+    secrets = SealedSecrets.create(path, PASSPHRASE, clock=StandingClock())
+    secrets.put("one", "value-of-one", MADE)
+    secrets.save()
+    return path.read_bytes()
+
+
 def refused(code: str, path: Path, key: SealKey, *, journal: bool = False) -> InstallError:
     """Opening is refused with this code, and nothing in the directory changed."""
     before = snapshot(path.parent)
@@ -84,10 +95,10 @@ def test_what_was_sealed_is_there_again(
         opened.value("unknown")
 
 
-def test_a_passphrase_seals_and_opens(path: Path, clock: StandingClock) -> None:
-    secrets = SealedSecrets.create(path, PASSPHRASE, clock=clock)
-    secrets.put("one", "value-of-one", MADE)
-    secrets.save()
+def test_a_passphrase_seals_and_opens(
+    by_passphrase: bytes, path: Path, clock: StandingClock
+) -> None:
+    SealedFile(path).replace(by_passphrase, expected={NO_FILE})
     assert SealedSecrets.open(path, PASSPHRASE, clock=clock).value("one") == "value-of-one"
     wrong = refused("SECRETS-WRONG-PASSPHRASE", path, Passphrase(SecretText("another phrase")))
     assert wrong.retryable
@@ -101,9 +112,13 @@ async def test_a_child_process_seals_and_opens(path: Path, clock: StandingClock)
     await secrets.save_async()
     opened = await SealedSecrets.open_async(path, PASSPHRASE, clock=clock)
     assert opened.value("one") == "value-of-one"
-    with pytest.raises(InstallError) as caught:
-        await SealedSecrets.open_async(path, Passphrase(SecretText("nonsense")), clock=clock)
-    assert caught.value.code == "SECRETS-WRONG-PASSPHRASE"
+
+
+async def test_a_child_process_tells_why_it_does_not_open(
+    sealed: SealedSecrets, path: Path, clock: StandingClock
+) -> None:
+    with pytest.raises(InstallError, match="SECRETS-WRONG-IDENTITY"):
+        await SealedSecrets.open_async(path, identity_key(), clock=clock)
 
 
 def test_only_the_owner_may_read_any_of_it(sealed: SealedSecrets, path: Path) -> None:
@@ -290,10 +305,10 @@ def test_a_file_cut_short_is_damage(
 
 
 def test_a_damaged_header_is_not_called_a_wrong_passphrase(
-    path: Path, clock: StandingClock
+    by_passphrase: bytes, path: Path
 ) -> None:
-    SealedSecrets.create(path, PASSPHRASE, clock=clock).save()
-    whole = path.read_bytes()
+    SealedFile(path).replace(by_passphrase, expected={NO_FILE})
+    whole = by_passphrase
     salt = whole.index(b"scrypt ") + 7
     other = b"A" if whole[salt : salt + 1] != b"A" else b"B"
     path.write_bytes(whole[:salt] + other + whole[salt + 1 :])
@@ -367,9 +382,8 @@ def test_contents_that_are_not_ours_are_damage(
     refused("SECRETS-DAMAGED", path, key)
 
 
-def test_a_file_from_a_much_faster_machine_is_told(path: Path) -> None:
-    data = pyrage.passphrase.encrypt(b"{}", PASSPHRASE.text.reveal())
-    path.write_bytes(re.sub(rb"(-> scrypt \S+) \d+\n", rb"\1 30\n", data, count=1))
+def test_a_file_from_a_much_faster_machine_is_told(by_passphrase: bytes, path: Path) -> None:
+    path.write_bytes(re.sub(rb"(-> scrypt \S+) \d+\n", rb"\1 30\n", by_passphrase, count=1))
     refused("SECRETS-SLOW-MACHINE", path, PASSPHRASE)
 
 
@@ -392,10 +406,8 @@ def test_the_age_program_opens_what_was_sealed_to_recipients(
     assert json.loads(plain)["made"]["redis-password"]["value"] == "value-of-redis"
 
 
-def test_the_age_program_opens_what_a_passphrase_sealed(path: Path, clock: StandingClock) -> None:
-    secrets = SealedSecrets.create(path, PASSPHRASE, clock=clock)
-    secrets.put("one", "value-of-one", MADE)
-    secrets.save()
+def test_the_age_program_opens_what_a_passphrase_sealed(by_passphrase: bytes, path: Path) -> None:
+    path.write_bytes(by_passphrase)
     shown = answered_by_terminal(["age", "-d", str(path)], PASSPHRASE.text.reveal())
     assert '"value": "value-of-one"' in shown
 
