@@ -40,3 +40,28 @@ class Rule:
     key: str
     act: Callable[[], ApiFailure | None]
     times: int = 1
+
+
+class Killed(BaseException):
+    """The process is gone: nothing that it would do next is done."""
+
+
+@dataclass
+class Kill:
+    """Kills the process right before write ``number`` is sent, or before anything after it."""
+
+    number: int
+    before: bool
+    _writes: int = 0
+    _dead: bool = False
+
+    def at_call(self, verb: str) -> None:
+        if self._dead:
+            raise Killed
+        if verb not in ("apply", "create", "replace", "delete", "patch"):
+            return
+        self._writes += 1
+        if self._writes == self.number:
+            self._dead = True
+            if self.before:
+                raise Killed

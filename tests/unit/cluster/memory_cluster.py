@@ -14,7 +14,7 @@ from installer.cluster.failures import ApiFailure
 from installer.core.objects import FIELD_MANAGER, Manifest, ObjectRef
 from tests.unit.cluster.api_failures import caused, no_such_api, refusal
 from tests.unit.cluster.leaves import Leaves, leaves_of, set_leaf, unset_leaf
-from tests.unit.cluster.memory_answers import Call, Found, Listing, Raw, Rule
+from tests.unit.cluster.memory_answers import Call, Found, Kill, Listing, Raw, Rule
 from tests.unit.cluster.quick_clock import QuickClock
 
 T = TypeVar("T")
@@ -41,6 +41,7 @@ class MemoryCluster:
         self.absent_kinds: set[str] = set()
         self.defaults: Callable[[Manifest], None] = lambda _: None
         self.logs: dict[str, bytes] = {}
+        self.kill: Kill | None = None
         self.in_flight = 0
         self.most_in_flight = 0
         self._owners: dict[str, dict[tuple[Any, ...], str]] = {}
@@ -218,6 +219,8 @@ class MemoryCluster:
     # inside
 
     async def _enter(self, verb: str, key: str, **options: Any) -> None:
+        if self.kill is not None:
+            self.kill.at_call(verb)
         self.calls.append(Call(verb, key, options))
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
