@@ -18,9 +18,9 @@ from installer.core.secrets import SHORTEST_GIVEN, SecretText
 from installer.store.private_input import read_private
 
 STRONG_PASSPHRASE = 16  # characters from which no note is shown
-USUAL_WORK = 17  # scrypt's log2(N); age's own program uses 18
+USUAL_WORK = 16  # scrypt's log2(N), 64 MiB; age's own program uses 18
 TOO_MUCH_WORK = "Excessive work"
-_SEAL_ATTEMPTS = 4
+_SEAL_ATTEMPTS = 3
 _OPEN_ATTEMPTS = 25
 
 
