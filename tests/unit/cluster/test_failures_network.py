@@ -130,7 +130,8 @@ async def test_an_unchecked_certificate_and_a_client_certificate(
         async with client(url, verify=False, grant=grant) as api:
             assert await api.get(CM) is not None
         failure = await failure_of(client(url, verify=False))
-    assert failure.kind is FailureKind.TLS_OTHER
+    # A server that wants a certificate drops us; what it says of it depends on its TLS library.
+    assert failure.kind in (FailureKind.TLS_OTHER, FailureKind.CONNECTION_LOST)
 
 
 async def test_tls_where_plain_http_is_spoken() -> None:
