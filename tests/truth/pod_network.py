@@ -1,0 +1,202 @@
+"""A network of pods without Kubernetes: one network, mount and PID namespace a pod.
+
+The test makes the namespaces itself and they vanish with it: a holder process keeps each, dies
+with the test, and takes everything in its PID namespace along. Needs root, ``unshare``,
+``nsenter`` (util-linux) and ``ip`` (iproute2).
+"""
+
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_PR_SET_PDEATHSIG = 1
+_CLONE_NEWNET = 0x40000000
+TOOLS = ("unshare", "nsenter", "setpriv", "ip", "mount")
+
+
+def require_tools() -> None:
+    """Fails, saying what is missing."""
+    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    assert not missing, f"apt-get install util-linux iproute2 (missing: {', '.join(missing)})"
+    assert os.geteuid() == 0, "network namespaces need root: run the truth tests as root"
+
+
+def die_with_parent() -> None:
+    """For ``preexec_fn``: the child is killed when the thread that made it ends."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Namespaces:
+    """A holder process with network, mount and PID namespaces of its own."""
+
+    def __init__(self) -> None:
+        flags = ("--net", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc")
+        self._holder = subprocess.Popen(
+            ["unshare", *flags, "sh", "-c", "ip link set lo up && echo up && exec sleep infinity"],
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=die_with_parent,
+        )
+        assert self._holder.stdout is not None
+        assert self._holder.stdout.readline() == "up\n", "namespaces could not be made"
+        children = Path(f"/proc/{self._holder.pid}/task/{self._holder.pid}/children")
+        self.pid = int(children.read_text().split()[0])
+
+    def command(self, *words: str) -> list[str]:
+        """The words as a command inside."""
+        target = f"--target={self.pid}"
+        return ["nsenter", target, "--net", "--mount", "--pid", "--", *words]
+
+    def run(self, *words: str) -> str:
+        """Runs to its end inside. Raises CalledProcessError."""
+        done = subprocess.run(
+            self.command(*words), check=True, capture_output=True, text=True, timeout=30
+        )
+        return done.stdout
+
+    def connect(self, address: str, port: int, timeout: float) -> socket.socket:
+        """A connection from inside, for use anywhere. Raises OSError."""
+        return self._inside(lambda: socket.create_connection((address, port), timeout))
+
+    def datagrams(self, address: str, port: int) -> socket.socket:
+        """A bound UDP socket inside, for use anywhere."""
+
+        def bound() -> socket.socket:
+            made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            made.bind((address, port))
+            return made
+
+        return self._inside(bound)
+
+    def _inside(self, make: Callable[[], T]) -> T:
+        """Calls ``make`` in a thread that has moved into the network namespace."""
+        result: list[T] = []
+        failure: list[BaseException] = []
+
+        def work() -> None:
+            handle = os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY)
+            try:
+                if _libc.setns(handle, _CLONE_NEWNET) != 0:
+                    raise OSError(ctypes.get_errno(), "setns")
+                result.append(make())
+            except BaseException as error:
+                failure.append(error)
+            finally:
+                os.close(handle)
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        if failure:
+            raise failure[0]
+        return result[0]
+
+    def close(self) -> None:
+        self._holder.kill()
+        self._holder.wait()
+        if self._holder.stdout is not None:
+            self._holder.stdout.close()
+
+
+class NameServer:
+    """Answers A queries out of ``records`` (name without the last dot to address)."""
+
+    def __init__(self, listening: socket.socket) -> None:
+        self.records: dict[str, str] = {}
+        self._socket = listening
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                query, client = self._socket.recvfrom(4096)
+            except OSError:
+                return
+            if query:
+                self._socket.sendto(self._answer(query), client)
+
+    def _answer(self, query: bytes) -> bytes:
+        """RFC 1035; NXDOMAIN for unknown names, no data for other types than A."""
+        position, labels = 12, []
+        while query[position]:
+            length = query[position]
+            labels.append(query[position + 1 : position + 1 + length].decode())
+            position += 1 + length
+        question = query[12 : position + 5]
+        (kind,) = struct.unpack("!H", query[position + 1 : position + 3])
+        address = self.records.get(".".join(labels).lower())
+        code, answer = (0, b"") if address else (3, b"")
+        if address and kind == 1:
+            answer = b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 1, 4) + socket.inet_aton(address)
+        flags = 0x8580 | code
+        counts = struct.pack("!HHHHH", flags, 1, 1 if answer else 0, 0, 0)
+        return query[:2] + counts + question + answer
+
+    def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR) if self._is_connected() else None
+        self._socket.close()
+
+    def _is_connected(self) -> bool:
+        try:
+            self._socket.getpeername()
+        except OSError:
+            return False
+        return True
+
+
+class PodNetwork:
+    """A bridge that pods are plugged into, and a name server at its address."""
+
+    def __init__(self) -> None:
+        require_tools()
+        self.hub = Namespaces()
+        self.address = "10.77.0.1"
+        self._next = 10
+        self.hub.run("ip", "link", "add", "br0", "type", "bridge")
+        self.hub.run("ip", "addr", "add", f"{self.address}/24", "dev", "br0")
+        self.hub.run("ip", "link", "set", "br0", "up")
+        self.names = NameServer(self.hub.datagrams(self.address, 53))
+
+    def plug(self, pod: Namespaces) -> tuple[str, str]:
+        """Gives the pod a new address; returns it and the name of its port at the bridge."""
+        self._next += 1
+        address, port = f"10.77.0.{self._next}", f"port{self._next}"
+        here, there = str(self.hub.pid), str(pod.pid)
+        self.hub.run(
+            "sh", "-c", f"ip link add {port} type veth peer name eth0 && ip link set {port} master br0"
+            f" && ip link set {port} up"
+        )  # fmt: skip
+        # The peer is moved from outside: the PID has no meaning inside the hub.
+        subprocess.run(
+            ["nsenter", f"--target={here}", "--net", "--", "ip", "link", "set", "eth0", "netns", there],
+            check=True,
+            timeout=30,
+        )  # fmt: skip
+        pod.run("ip", "addr", "add", f"{address}/24", "dev", "eth0")
+        pod.run("ip", "link", "set", "eth0", "up")
+        return address, port
+
+    def set_link(self, port: str, state: str) -> None:
+        """``down`` cuts a pod off from all others, ``up`` mends it."""
+        self.hub.run("ip", "link", "set", port, state)
+
+    def close(self) -> None:
+        self.names.close()
+        self.hub.close()
+
+
+def words(command: Sequence[str]) -> str:
+    """A command for an error message."""
+    return " ".join(command)
