@@ -187,7 +187,31 @@ def test_a_file_missing_in_the_sequence_is_refused(tmp_path: Path, run: int) -> 
 def test_an_emptied_middle_file_is_refused(tmp_path: Path) -> None:
     filled(tmp_path, runs=2)
     file_of(tmp_path, 1).write_bytes(b"")
-    assert refusal(tmp_path).code == "JOURNAL-DAMAGED"
+    error = refusal(tmp_path)
+    assert (error.code, f"{file_of(tmp_path, 1)}, line 1: the file is empty" in error.cause) == (
+        "JOURNAL-DAMAGED",
+        True,
+    )
+
+
+def test_a_torn_end_of_an_earlier_file_is_damage(tmp_path: Path) -> None:
+    filled(tmp_path, runs=2)
+    path = file_of(tmp_path, 1)
+    path.write_bytes(path.read_bytes()[:-5])
+    assert f"{path}, line 6: its end is missing" in refusal(tmp_path).cause
+
+
+def test_a_newline_altered_before_the_last_line_is_damage_and_no_torn_write(
+    tmp_path: Path,
+) -> None:
+    filled(tmp_path, runs=1)
+    path = file_of(tmp_path, 1)
+    content = path.read_bytes()
+    at = content[:-1].rindex(b"\n")
+    altered = content[:at] + b" " + content[at + 1 :]
+    for end in (len(altered), len(altered) - 1, len(altered) - 20):
+        path.write_bytes(altered[:end])
+        assert refusal(tmp_path).code == "JOURNAL-DAMAGED"
 
 
 @pytest.mark.parametrize("run", [1, 2])
