@@ -105,7 +105,7 @@ class SealedSecrets:
     async def open_async(
         cls, path: Path, key: SealKey, *, clock: Clock, journal_has_records: bool = False
     ) -> "SealedSecrets":
-        """As ``open``, in a child process. Raises also SECRETS-TIMEOUT."""
+        """As ``open``, in a child process. Raises also SECRETS-TIMEOUT, SECRETS-NO-MEMORY."""
         file, data = _read(path, journal_has_records)
         try:
             plain = await sealed_process.unseal(key, data)
@@ -200,7 +200,7 @@ class SealedSecrets:
             self._written(self._key.seal(self._plain()))
 
     async def save_async(self) -> None:
-        """As ``save``, sealing in a child process. Raises also SECRETS-TIMEOUT."""
+        """As ``save``, in a child process. Raises also SECRETS-TIMEOUT, SECRETS-NO-MEMORY."""
         if self._unsaved:
             self._written(await sealed_process.seal(self._key, self._plain()))
 

@@ -18,7 +18,7 @@ from installer.core.secrets import SHORTEST_GIVEN, SecretText
 from installer.store.private_input import read_private
 
 STRONG_PASSPHRASE = 16  # characters from which no note is shown
-USUAL_WORK = 16  # scrypt's log2(N), 64 MiB; age's own program uses 18
+USUAL_WORK = 16  # scrypt's log2(N), 64 MiB; the age program itself uses 18
 TOO_MUCH_WORK = "Excessive work"
 _SEAL_ATTEMPTS = 3
 _OPEN_ATTEMPTS = 25
@@ -37,8 +37,8 @@ class Passphrase:
     """Sealing and opening take about a second of one CPU each: scrypt, sized by age itself.
 
     age sizes it by one measurement of about a millisecond, when sealing (so as to take a second)
-    and again when opening (so as to refuse 16 times that). On a busy machine one measurement can
-    be wrong by far, hence the repetitions.
+    and again when opening (so as to refuse 16 times that); its binding offers no other way. On a
+    busy machine one measurement can be wrong by far, hence the repetitions.
     """
 
     text: SecretText
@@ -88,6 +88,12 @@ class Recipients:
             return bytes(pyrage.decrypt(sealed, identities))
         except pyrage.DecryptError as error:
             raise CannotUnseal(" ".join(str(error).split())) from None
+
+
+def scrypt_memory(sealed: bytes) -> int:
+    """Bytes that opening takes for a passphrase (128 * N * r, with age's r = 8); 0 without one."""
+    work = scrypt_work(sealed)
+    return 1024 << work if work else 0
 
 
 SealKey: TypeAlias = Passphrase | Recipients

@@ -15,28 +15,32 @@ from typing import Any
 from installer.core.errors import ExitCode, InstallError
 from installer.core.protect import protect_process
 from installer.core.secrets import SecretText
-from installer.store.sealed_key import CannotUnseal, Passphrase, Recipients, SealKey
+from installer.store.sealed_key import (
+    CannotUnseal,
+    Passphrase,
+    Recipients,
+    SealKey,
+    scrypt_memory,
+)
 
+_COMMAND = (sys.executable, "-P", "-m", "installer.store.sealed_process")
 TIMEOUT = 120.0  # seconds; age refuses by itself what would take more than about 16
 
 
 async def seal(key: SealKey, data: bytes, *, limit: float = TIMEOUT) -> bytes:
-    """Raises InstallError SECRETS-TIMEOUT."""
+    """Raises InstallError SECRETS-TIMEOUT, SECRETS-NO-MEMORY."""
     return await _ask("seal", key, data, limit)
 
 
 async def unseal(key: SealKey, data: bytes, *, limit: float = TIMEOUT) -> bytes:
-    """Raises CannotUnseal; InstallError SECRETS-TIMEOUT."""
+    """Raises CannotUnseal; InstallError SECRETS-TIMEOUT, SECRETS-NO-MEMORY."""
     return await _ask("unseal", key, data, limit)
 
 
 async def _ask(verb: str, key: SealKey, data: bytes, limit: float) -> bytes:
     request = json.dumps({"verb": verb, "key": _to_json(key), "data": _text(data)}).encode()
     child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-P",
-        "-m",
-        "installer.store.sealed_process",
+        *_COMMAND,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
@@ -49,12 +53,27 @@ async def _ask(verb: str, key: SealKey, data: bytes, limit: float) -> bytes:
             with suppress(ProcessLookupError):
                 child.kill()
             await child.wait()
+    if child.returncode is not None and child.returncode < 0:
+        raise _killed(verb, -child.returncode, scrypt_memory(data))
     if child.returncode:
         raise RuntimeError(f"the child that should {verb} the secrets ended with an error")
     told = json.loads(answer)
     if "refused" in told:
         raise CannotUnseal(told["refused"])
     return base64.b64decode(told["data"])
+
+
+def _killed(verb: str, number: int, memory: int) -> InstallError:
+    needs = f" This file needs {memory >> 20} MiB for that." if memory else ""
+    return InstallError(
+        code="SECRETS-NO-MEMORY",
+        title="Sealing or opening the secrets was cut off",
+        cause=f"the process that was to {verb} them ended by signal {number}, as happens when "
+        f"memory runs out.{needs}",
+        remedy="Free some memory and try again, or work from a machine that has more.",
+        retryable=True,
+        exit_code=ExitCode.SECRETS,
+    )
 
 
 def _too_long(verb: str, limit: float) -> InstallError:

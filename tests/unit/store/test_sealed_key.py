@@ -1,6 +1,7 @@
 """Keys of the sealed file: passphrase files, identities and recipients as operators have them."""
 
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -172,6 +173,15 @@ async def test_a_child_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     with pytest.raises(InstallError, match="SECRETS-TIMEOUT") as caught:
         await sealed_process.seal(PASSPHRASE, b"data", limit=0.01)
     assert caught.value.retryable
+
+
+async def test_a_child_that_the_kernel_ends_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    dies = (sys.executable, "-c", "import os, sys; sys.stdin.read(); os.kill(os.getpid(), 9)")
+    monkeypatch.setattr(sealed_process, "_COMMAND", dies)
+    with pytest.raises(InstallError, match="SECRETS-NO-MEMORY") as caught:
+        await sealed_process.unseal(PASSPHRASE, header(18))
+    assert "signal 9" in caught.value.cause
+    assert "256 MiB" in caught.value.cause
 
 
 async def test_the_child_tells_age_s_refusal() -> None:
