@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.cluster.wire import Wire, audit_flags, log_of
 from tests.lab.builds import programs
 from tests.lab.control_plane import ControlPlane
 from tests.lab.nodes import NodeShape
@@ -29,8 +30,15 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
     For tests that stay within their own namespace and break nothing that others see.
     """
     shapes = [NodeShape(count=3, cpu="64", memory="256Gi", disk="1000Gi")]
-    with ControlPlane(tmp_path_factory.mktemp("control-plane"), nodes=shapes) as shared:
+    folder = tmp_path_factory.mktemp("control-plane")
+    with ControlPlane(folder, nodes=shapes, apiserver_flags=audit_flags(folder)) as shared:
         yield shared
+
+
+@pytest.fixture(scope="session")
+def wire(control_plane: ControlPlane) -> Wire:
+    """What was written to the shared cluster, and by whom."""
+    return Wire(log_of(control_plane.directory), control_plane.api)
 
 
 @pytest.fixture
