@@ -111,6 +111,20 @@ def _identity(text: str) -> object:
     return pyrage.ssh.Identity.from_buffer(text.encode())
 
 
+def new_identity() -> Recipients:
+    """A fresh age identity together with its own recipient."""
+    identity = pyrage.x25519.Identity.generate()
+    text = str(identity)
+    redaction.register([text])
+    return Recipients((str(identity.to_public()),), (SecretText(text),))
+
+
+def own_recipients(identities: Iterable[SecretText]) -> tuple[str, ...]:
+    """The public halves of age identities (not of OpenSSH keys)."""
+    keys = [pyrage.x25519.Identity.from_str(identity.reveal()) for identity in identities]
+    return tuple(str(key.to_public()) for key in keys)
+
+
 def recipients_key(recipients: Iterable[str]) -> Recipients:
     """Raises InstallError SECRETS-BAD-RECIPIENT naming each that age does not know."""
     chosen = tuple(text.strip() for text in recipients)

@@ -1,8 +1,9 @@
 """From settings and a cluster to a plan with its steps. View and engine both come through here,
 so that what was shown is what is done: the engine composes again and compares the digests."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from installer.cluster.facts import ClusterFacts, gather_facts
 from installer.cluster.handle import Consents
@@ -62,8 +63,13 @@ async def _install(
     waves = renderer.waves(sealed.hmac)
     await refuse_missing_rights(link.client, handle.install_id, renderer.rights())
 
+    @cache
+    def revealed() -> Mapping[str, Sequence[Manifest]]:
+        """Rendered when first needed, and once: it takes as long as the plan itself."""
+        return renderer.revealed(sealed.value)
+
     def reveal(wave: str) -> Sequence[Manifest]:
-        return renderer.revealed(sealed.value)[wave]
+        return revealed()[wave]
 
     handle.consents = Consents(destroy=frozenset(request.consents))
     seen = await survey(handle, waves, reveal)

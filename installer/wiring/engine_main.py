@@ -15,15 +15,14 @@ from installer.wiring.far_end import reach
 from installer.wiring.link import open_link
 from installer.wiring.target import required
 from installer.wiring.work import Request, parse_engine_arguments
-from installer.wiring.workspace import open_workspace, read_settings, seal_key
+from installer.wiring.workspace import open_workspace, seal_key
 
 
 def build_for(directory: InstallDirectory, request: Request, clock: Clock) -> Build:
     """What the engine calls with the passphrase; a wrong one raises and may be tried again."""
 
     async def build(unlocking: str) -> EngineWork:
-        settings = read_settings(directory.settings).settings
-        workspace = await open_workspace(directory, seal_key(settings, unlocking), clock)
+        workspace = await open_workspace(directory, seal_key(unlocking), clock)
         target = await reach(directory, required(directory.root))
         link = await open_link(target, workspace, clock)
         try:

@@ -115,32 +115,31 @@ def has_records(directory: InstallDirectory) -> bool:
     return directory.journal.is_dir() and any(directory.journal.iterdir())
 
 
-def seal_key(settings: Settings, unlocking: str) -> SealKey:
-    """The key of the sealed file out of :func:`unlocking_text`. Raises InstallError."""
-    if settings.secrets.seal == "passphrase":
-        return checked_passphrase(unlocking)
-    return with_recipients(settings, Recipients(identities=_identities(unlocking)))
-
-
 def with_recipients(settings: Settings, key: SealKey) -> SealKey:
-    """Identities open what is sealed; the settings say to whom it is sealed anew."""
-    if isinstance(key, Passphrase):
+    """Identities open what is sealed; the settings say to whom it is sealed anew. A rehearsal's
+    identity brings its own recipient."""
+    if isinstance(key, Passphrase) or key.recipients:
         return key
     return Recipients(recipients_key(settings.secrets.recipients).recipients, key.identities)
 
 
-_BETWEEN = "\0"  # in no identity
+_PASSPHRASE, _IDENTITIES = "passphrase", "identities"
+_BETWEEN = "\0"  # in no passphrase and no identity
 
 
 def unlocking_text(key: SealKey) -> str:
     """What an engine is told over its socket, so that it can make the same key."""
     if isinstance(key, Passphrase):
-        return key.text.reveal()
-    return _BETWEEN.join(identity.reveal() for identity in key.identities)
+        return _BETWEEN.join((_PASSPHRASE, key.text.reveal()))
+    return _BETWEEN.join((_IDENTITIES, *(identity.reveal() for identity in key.identities)))
 
 
-def _identities(unlocking: str) -> tuple[SecretText, ...]:
-    return tuple(SecretText(text) for text in unlocking.split(_BETWEEN))
+def seal_key(unlocking: str) -> SealKey:
+    """The inverse of :func:`unlocking_text`, enough to open. Raises InstallError."""
+    kind, *texts = unlocking.split(_BETWEEN)
+    if kind == _IDENTITIES:
+        return Recipients(identities=tuple(SecretText(text) for text in texts))
+    return checked_passphrase(_BETWEEN.join(texts))
 
 
 async def open_workspace(
