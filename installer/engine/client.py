@@ -49,10 +49,10 @@ class EngineClient:
     """Made by :meth:`connect`. One reader of :meth:`news` at a time."""
 
     def __init__(
-        self, hello: Hello, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, hello: Hello, after: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self.hello = hello
-        self.seen = 0  # last record that news() gave out: what the operator can have looked at
+        self.seen = after  # last record that the operator can have looked at; news() moves it on
         self._reader = reader
         self._writer = writer
         self._news: asyncio.Queue[News | None] = asyncio.Queue()
@@ -64,7 +64,8 @@ class EngineClient:
     async def connect(
         cls, directory: Path, *, after: int = 0, within: float = 10
     ) -> "EngineClient":
-        """Attaches to the directory's engine and subscribes to the records behind ``after``.
+        """Attaches to the directory's engine and subscribes to the records behind ``after``
+        (the last one that the view has read from the journal itself).
 
         ``within``: seconds for its greeting. Raises InstallError: NO-ENGINE when none listens,
         ENGINE-VERSION when it speaks another protocol.
@@ -90,7 +91,7 @@ class EngineClient:
         except InstallError:
             writer.close()
             raise
-        return cls(hello, reader, writer)
+        return cls(hello, after, reader, writer)
 
     async def news(self) -> AsyncIterator[News]:
         """Records and progress as they come. Ended is the last item; without it the engine died

@@ -84,7 +84,7 @@ def not_in_plan(step: str, verb: str, target: str) -> InstallError:
     )
 
 
-def lease_lost() -> InstallError:
+def lease_lost(evidence: tuple[str, ...] = ()) -> InstallError:
     return InstallError(
         LEASE_LOST,
         "The lock on the far end ran out",
@@ -92,5 +92,6 @@ def lease_lost() -> InstallError:
         "somebody else may be at work there. Nothing was written after that.",
         "Find out whether another engine is at work, then resume.",
         retryable=True,
+        evidence=evidence,
         exit_code=ExitCode.LOCKED,
     )

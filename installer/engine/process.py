@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -115,6 +116,7 @@ def run_engine(directory: Path, build: Build, patience: float = PATIENCE) -> int
 
     What keeps it from starting goes to stderr, as the JSON line that :func:`started` reads.
     """
+    _redact_log()
     try:
         return int(asyncio.run(serve(directory, build, patience=patience)))
     except InstallError as error:
@@ -125,6 +127,18 @@ def run_engine(directory: Path, build: Build, patience: float = PATIENCE) -> int
         report = known.report()
     sys.stderr.write(json.dumps({"engine-error": report.to_json()}) + "\n")
     return int(report.exit_code)
+
+
+class _Redacting(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+def _redact_log() -> None:
+    """What libraries and asyncio have to say goes to the log, but no secret with it."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
 
 
 def spawn(argv: Sequence[str], directory: Path) -> "subprocess.Popen[bytes]":

@@ -83,7 +83,7 @@ class Runner:
     def pause(self, command_id: str, by: str, why: str = "") -> str:
         """Asked for a second time, steps are left where no write is under way."""
         self._hurried = self._recorder.state.pause_asked
-        self._pause_why = why or f"asked for by {by}"
+        self._pause_why = why or f"asked for by {by or 'the operator'}"
         self._taken("pause", command_id, by)
         return ""
 
@@ -155,8 +155,7 @@ class Runner:
             if self._recorder.broken:
                 raise self._recorder.broken
             if keeper.done() and not keeper.cancelled() and (lost := keeper.exception()):
-                known = isinstance(lost, InstallError) and lost.code == LEASE_LOST
-                self._gate.close(lost if known and isinstance(lost, InstallError) else lease_lost())
+                self._gate.close(self._lost(lost))
             if self._gate.closed:
                 return await self._stop(self._gate.closed)
             if self._recorder.state.pause_asked:
@@ -274,6 +273,11 @@ class Runner:
         except Exception as error:  # it runs out by itself; the run's outcome does not change
             known = self._known(error, "letting go of the lock")
             self._board.put("log", "", f"the far end's lock was not released: {known}")
+
+    def _lost(self, raised: BaseException) -> InstallError:
+        """Whatever ended the renewing, the lock counts as lost."""
+        error = self._known(raised, "renewing the lock")
+        return error if error.code == LEASE_LOST else lease_lost((str(error),))
 
     def _known(self, raised: BaseException, during: str) -> InstallError:
         """The error as an operator reads it. Of several raised side by side, the one that says

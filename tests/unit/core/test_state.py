@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from installer.core import events as ev
@@ -162,6 +162,7 @@ _events: st.SearchStrategy[ev.Event] = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(_events, max_size=30), st.integers(0, 30))
 def test_a_fold_may_be_cut_anywhere(events: list[ev.Event], cut: int) -> None:
     """In one go, in two, record by record, or looked at in between: the same state."""

@@ -6,11 +6,13 @@ Argument: JSON ``{"dir", "far", "hold": fifo or "", "patience", "fails": [step, 
 
 import asyncio
 import json
+import logging
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
+from installer.core import redaction
 from installer.core.errors import InstallError
 from installer.core.step import StepContext
 from installer.engine import process
@@ -55,6 +57,8 @@ def main() -> None:
     job = json.loads(sys.argv[1])
 
     async def build(secret: str) -> EngineWork:
+        redaction.register([secret])
+        logging.getLogger("library").warning("connected with %s", secret)
         return work_of(steps(job))
 
     sys.exit(process.run_engine(Path(job["dir"]), build, job.get("patience", process.PATIENCE)))

@@ -168,6 +168,13 @@ def test_a_line_resealed_after_an_edit_breaks_the_chain(tmp_path: Path) -> None:
     assert f"{path}, line 4: it does not follow" in refusal(tmp_path).cause
 
 
+def test_a_line_out_of_its_turn_is_broken() -> None:
+    line = lines.encode(ev.Recorded(3, "t", 1, begin()), lines.FIRST)
+    assert lines.decode(line, 3, lines.FIRST).event == begin()
+    with pytest.raises(lines.LineBroken, match="number 3, 2 is due"):
+        lines.decode(line, 2, lines.FIRST)
+
+
 def test_the_chain_goes_on_over_files(tmp_path: Path) -> None:
     filled(tmp_path, runs=3)
     first = file_of(tmp_path, 1)

@@ -292,6 +292,27 @@ async def test_a_lost_lock_stops_everything_and_is_not_released(
     assert lock.calls == ["acquire", "keep"]
 
 
+async def test_whatever_ends_the_renewing_the_lock_counts_as_lost(
+    tmp_path: Path, far: FarEnd
+) -> None:
+    class Failing(Lock):
+        async def keep(self) -> None:
+            await self.lost.wait()
+            raise InstallError("UNREACHABLE", "No answer", "since noon", "look")
+
+    steps = steps_of(far, shape=FORK)
+    held(steps, "left", "right")
+    lock = Failing()
+    house = House(tmp_path, work_of(steps, lock))
+    await house.start()
+    await house.until_status("left", StepStatus.WAIT)
+    lock.lost.set()
+    state = await house.end()
+    assert state.error is not None
+    assert state.error.code == "LEASE-LOST"
+    assert state.error.evidence == ("UNREACHABLE: No answer: since noon",)
+
+
 async def test_a_deadline_passed_while_asleep_is_seen_at_the_next_write(
     tmp_path: Path, far: FarEnd
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 from installer.core import events as ev
 from installer.core.commands import PROTOCOL, Reply, Verb
 from installer.core.errors import InstallError
+from installer.core.state import StepStatus
 from installer.core.version import PRODUCT_VERSION
 from installer.engine import sockets
 from installer.engine.client import Ended, EngineClient, News
@@ -220,6 +221,23 @@ async def test_a_stale_command_is_refused_with_what_was_missed(
         assert (await ask(client, Verb.ABORT, seen=seen)).code == "STALE"
         assert (await ask(client, Verb.ABORT, seen=house.recorder.seq)).refused == ""
         await client.close()
+
+
+async def test_a_view_that_read_the_journal_itself_has_seen_that(
+    tmp_path: Path, steps: dict[str, FileStep]
+) -> None:
+    steps["left"].fails = [InstallError("BROKEN", "x", "x", "x")]
+    house = House(tmp_path, work_of(steps))
+    async with served(tmp_path, house):
+        client = await EngineClient.connect(tmp_path)
+        await begin(client)
+        await read_until(client, ev.StepFailed)
+        await house.until(lambda state: state.of("right").status is StepStatus.OK)
+        other = await EngineClient.connect(tmp_path, after=house.recorder.seq)
+        assert (await ask(other, Verb.RETRY, step="left")).refused == ""
+        await all_news(other)
+        await client.close()
+        await other.close()
 
 
 async def test_the_same_id_is_answered_the_same_and_done_once(
