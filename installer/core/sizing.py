@@ -211,7 +211,7 @@ def _trial_shortages(hosts: Sequence[HostFacts]) -> list[Shortage]:
 
 
 def _remedy(row: SizeRow, shortages: Sequence[Shortage]) -> str:
-    text = "short of " + "; ".join(str(shortage) for shortage in shortages)
+    text = "does not fit: " + "; ".join(str(shortage) for shortage in shortages)
     pools = {str(pool.role): pool for pool in row.pools}
     add = []
     for role in dict.fromkeys(shortage.role for shortage in shortages):

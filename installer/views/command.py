@@ -110,6 +110,7 @@ async def _run(
     if not options.yes and not output.can_ask:
         raise _nobody_to_ask("accept the plan", "--yes")
     await _open(session, options, establish=True)
+    output.hint("Looking at the cluster ...")
     request = Request(
         request.kind, request.destroy, tuple({*request.consents, *options.yes_destroy})
     )
@@ -121,6 +122,7 @@ async def _run(
         return ExitCode.REFUSED
     typed = confirm_destruction(report.plan, request.consents, output)
     request = Request(request.kind, request.destroy, tuple({*request.consents, *typed}))
+    output.hint("Starting the engine ...")
     attached = await session.start(
         report.plan, request, by=by, unattended=not output.can_ask or options.yes
     )

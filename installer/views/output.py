@@ -63,6 +63,11 @@ class Output:
         if self._json is None:
             self._plain.say(text)
 
+    def hint(self, text: str) -> None:
+        """What takes a moment now; only for somebody who sits and waits."""
+        if self._json is None and self._out.isatty():
+            self._plain.say(text)
+
     def raw(self, text: str) -> None:
         """What was asked for itself (a schema, file names), in either view."""
         self._out.write(text + "\n")

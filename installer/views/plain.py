@@ -41,7 +41,7 @@ class PlainView:
         """One line for the event; several for a failure, which must explain itself."""
         stamp = words.clock_time(record.time, self._zone)
         for word, text in _sentences(record.event, state):
-            self._line(f"{stamp} {word:<5} {text}")
+            self._stamped(stamp, word, text)
         self._draw_status(state)
 
     def progress(self, progress: ev.Progress, state: RunState) -> None:
@@ -49,12 +49,23 @@ class PlainView:
         if progress.kind == "waiting" and self._last_seen.get(progress.step) != progress.text:
             self._last_seen[progress.step] = progress.text
             stamp = words.clock_time(progress.time, self._zone)
-            self._line(f"{stamp} WAIT  {_title(state.plan, progress.step)}: {progress.text}")
+            self._stamped(stamp, "WAIT", f"{_title(state.plan, progress.step)}: {progress.text}")
         self._draw_status(state)
 
     def say(self, text: str = "") -> None:
         """A line that is no event."""
         self._line(text)
+
+    def _stamped(self, stamp: str, word: str, text: str) -> None:
+        """One line; on a terminal one that is too long goes on below itself, at a word."""
+        line = f"{stamp} {word:<5} {text}"
+        width = shutil.get_terminal_size().columns
+        if not self._terminal or len(line) < width:
+            self._line(line)
+            return
+        indent = " " * (len(stamp) + 9)
+        for part in textwrap.wrap(line, width - 1, subsequent_indent=indent):
+            self._line(part)
 
     def _line(self, text: str) -> None:
         self._clear_status()
@@ -133,9 +144,7 @@ def _sentences(event: ev.Event, state: RunState) -> list[tuple[str, str]]:
             return _run_sentences(event, name, state.steps.values())
 
 
-def _run_sentences(
-    event: ev.Event, name: str, steps: Iterable[StepState]
-) -> list[tuple[str, str]]:
+def _run_sentences(event: ev.Event, name: str, steps: Iterable[StepState]) -> list[tuple[str, str]]:
     match event:
         case ev.CommandTaken():
             return [("ASKED", f"{event.command} {name} by {event.by}".replace("  ", " "))]

@@ -3,6 +3,8 @@
 import io
 import re
 
+import pytest
+
 from installer.core import events as ev
 from installer.core.state import RunState, fold
 from installer.views.plain import ERASE_LINE, PlainView, status_line
@@ -104,3 +106,14 @@ def test_the_status_line_gives_the_time_left_as_a_range_and_is_empty_when_idle()
     assert status_line(fold(records), (130, 500)).endswith("Left 2 to 8 min")
     assert status_line(fold(records[:2]), None) == ""
     assert status_line(RunState(), None) == ""
+
+
+def test_on_a_terminal_a_long_line_goes_on_below_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    text = shown(
+        ev.StepWaiting("one", "a volume of ten gigabytes and then some more"), terminal=True
+    )
+    lines = text.replace(ERASE_LINE, "\n").splitlines()
+    first = next(number for number, line in enumerate(lines) if "volume of ten" in line)
+    assert max(map(len, lines)) < 60
+    assert lines[first + 1].startswith(" " * 15)
