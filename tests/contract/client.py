@@ -44,6 +44,11 @@ _PLURALS = {
 }
 
 
+def give_up_at() -> float:
+    """The loop's time after which a case waits no longer for what must come."""
+    return asyncio.get_running_loop().time() + PATIENCE_SECONDS
+
+
 def collection(kind: str, namespace: str = "", api: str = "", plural: str = "") -> str:
     """The path of all objects of a kind; `api` and `plural` for kinds that are not built in."""
     if not plural:
@@ -121,7 +126,7 @@ class Client:
 
     async def answered(self, obj: Json, *, well: bool) -> httpx.Response:
         """Apply, changing one datum each time, until it succeeds or until it fails."""
-        deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        deadline = give_up_at()
         while True:
             answer = await self.apply({**obj, "data": {"try": uuid.uuid4().hex}})
             late = asyncio.get_running_loop().time() > deadline
@@ -151,7 +156,7 @@ class Client:
     async def until(self, path: str, holds: Callable[[Json | None], bool]) -> Json | None:
         """Look at an object (None: it is not there) until something holds of it."""
         last: Json | None = None
-        deadline = asyncio.get_running_loop().time() + PATIENCE_SECONDS
+        deadline = give_up_at()
         while asyncio.get_running_loop().time() < deadline:
             answer = await self.get(path)
             last = answer.json() if answer.status_code == 200 else None

@@ -17,9 +17,11 @@ from installer.rehearsal.kube.problems import (
     method_not_allowed,
     unauthorized,
     unknown_path,
+    unknown_resource,
     unsupported_media,
 )
 from installer.rehearsal.kube.registry import Registry, WriteOptions
+from installer.rehearsal.kube.resources import builtin_types
 from installer.rehearsal.kube.scale import get_scale, set_scale
 from installer.rehearsal.kube.store import encode
 from installer.rehearsal.kube.watching import Scope, Watch, list_objects
@@ -48,6 +50,7 @@ class Handlers:
         self._registry = registry
         self._deletion = Deletion(registry)
         self._token = token
+        self._builtin = {kind.group for kind in builtin_types()}
 
     async def handle(self, request: Request) -> Response:
         """The answer to one request; refusals become Status answers."""
@@ -89,8 +92,16 @@ class Handlers:
             return None
         found = self._discover(parts, request.headers.get("accept", ""))
         if found is None:
-            raise unknown_path()
+            raise self._unknown(path)
         return found
+
+    def _unknown(self, path: str) -> ApiError:
+        """A built-in group answers for what it lacks; nobody does for any other group."""
+        parts = path.strip("/").split("/")
+        group = parts[1] if parts[0] == "apis" else ""
+        if group in self._builtin or not self._registry.rules.unknown_api_is_plain_404:
+            return unknown_resource()
+        return unknown_path()
 
     def _discover(self, parts: list[str], accept: str) -> Response | None:
         catalogue = self._registry.catalogue
@@ -122,13 +133,11 @@ class Handlers:
             namespace, rest = rest[1], rest[2:]
         kind = self._registry.catalogue.find(group, version, rest[0]) if rest else None
         if kind is None or len(rest) > 3 or (namespace and not kind.namespaced):
-            if self._registry.rules.unknown_api_is_plain_404:
-                raise unknown_path()
-            raise ApiError(404, "NotFound", "the server could not find the requested resource")
+            raise self._unknown(path)
         name = rest[1] if len(rest) > 1 else ""
         subresource = rest[2] if len(rest) > 2 else ""
         if subresource and subresource not in kind.subresources:
-            raise unknown_path()
+            raise self._unknown(path)
         place = Place(kind, namespace, name, subresource)
         return Route(place, kind.namespaced and not namespace)
 

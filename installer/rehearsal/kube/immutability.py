@@ -107,11 +107,8 @@ def _claim(old: Json, new: Json) -> Iterator[Json]:
 
 
 def _storage_class(old: Json, new: Json) -> Iterator[Json]:
-    for name in ("parameters", "provisioner", "reclaimPolicy"):
-        if old.get(name) != new.get(name):
-            yield _forbidden(name, f"updates to {name} are forbidden.")
-    name = "volumeBindingMode"
-    yield from _immutable(name, old.get(name), new.get(name))
+    for name in ("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"):
+        yield from _immutable(name, old.get(name), new.get(name))
 
 
 def _binding(old: Json, new: Json) -> Iterator[Json]:

@@ -38,7 +38,7 @@ class ApiError(Exception):
         }
         if self.reason:
             body["reason"] = self.reason
-        if self.details:
+        if self.details is not None:
             body["details"] = self.details
         body["code"] = self.code
         return body
@@ -80,6 +80,11 @@ def not_found(resource: str, group: str, name: str) -> ApiError:
 def unknown_path() -> ApiError:
     """404 for a path that no API serves: plain text, not a Status."""
     return ApiError(404, "", "404 page not found\n", plain=True)
+
+
+def unknown_resource() -> ApiError:
+    """404 for a resource that a built-in API group does not have: a Status without details."""
+    return ApiError(404, "NotFound", "the server could not find the requested resource", details={})
 
 
 def already_exists(resource: str, group: str, name: str) -> ApiError:

@@ -52,6 +52,7 @@ class Store:
     def __init__(self, folder: Path | None, *, durable: bool = True) -> None:
         self.version = FIRST_VERSION
         self._objects: dict[str, dict[tuple[str, str], Stored]] = {}
+        self._latest: dict[str, int] = {}
         self._history: deque[Change] = deque()
         self._listeners: list[Callable[[Change], None]] = []
         self._folder = folder if durable else None
@@ -103,6 +104,10 @@ class Store:
                 found.append(change)
         return found[::-1]
 
+    def latest(self, resource: str) -> int:
+        """The version of the last write to any object of the resource; 0 when there was none."""
+        return self._latest.get(resource, 0)
+
     def places(self) -> Iterator[Key]:
         """Every key there is."""
         for resource, found in list(self._objects.items()):
@@ -133,6 +138,7 @@ class Store:
         change = Change(self.version, key, self.get(key), after)
         self._append(key, logged)
         self._place(key, after)
+        self._latest[key[0]] = self.version
         self._history.append(change)
         if len(self._history) > HISTORY:
             self.oldest = self._history.popleft().version

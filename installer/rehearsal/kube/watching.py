@@ -178,13 +178,18 @@ class Watch:
                     yield line
             elif self._bookmarks and now >= bookmark:
                 bookmark = self._after(now, deadline)
-                if self._registry.rules.watch_sends_bookmarks:
+                if self._progressed() and self._registry.rules.watch_sends_bookmarks:
                     yield self._bookmark({})
             else:
                 self._news.clear()
                 until = min(deadline, bookmark) if self._bookmarks else deadline
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._news.wait(), until - now)
+
+    def _progressed(self) -> bool:
+        """Whether there is a newer version to tell than the one that the watch began with."""
+        latest = self._registry.store.latest(self._scope.kind.storage_key)
+        return latest > (int(self._version) if self._version.isdecimal() else 0)
 
     def _after(self, now: float, deadline: float) -> float:
         last = deadline - LAST_BOOKMARK_SECONDS
