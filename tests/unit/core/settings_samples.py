@@ -66,7 +66,8 @@ def changed(path: str, value: object) -> dict[str, Any]:
     tree: Any = valid_tree()
     *around, last = path.split(".")
     node = tree
-    for part in around:
-        node = node[int(part)] if isinstance(node, list) else node.setdefault(part, {})
+    for part, after in zip(around, [*around[1:], last], strict=True):
+        empty: Any = [None] if after == "0" else {}
+        node = node[int(part)] if isinstance(node, list) else node.setdefault(part, empty)
     node[int(last) if isinstance(node, list) else last] = value
     return dict(tree)

@@ -200,6 +200,24 @@ def test_an_even_number_of_control_hosts_is_refused() -> None:
     assert [f.suggestion for f in findings(valid_tree(hosts=hosts))] == ["1, 3 or 5"]
 
 
+def test_a_host_in_the_pods_network_is_refused() -> None:
+    tree = changed("hosts.3.address", "10.244.1.1")
+    del tree["networks"]["nodes"]
+    assert [f.why for f in findings(tree)] == ["lies in the pods or services network"]
+
+
+def test_the_api_and_the_edge_need_an_address_each() -> None:
+    tree = addresses(api="10.10.0.10", edge="10.10.0.10")
+    tree["load_balancer"] = "existing"
+    del tree["networks"]["pools"]
+    assert [f.why for f in findings(tree)] == ["the same address as api"]
+
+
+def test_the_hosts_network_overlaps_no_other() -> None:
+    found = findings(networks(nodes=["10.10.0.0/24", "10.96.0.0/24"]))
+    assert [dotted(f.path) for f in found] == ["networks.services"]
+
+
 def test_a_pool_lies_within_the_network_of_the_hosts() -> None:
     assert findings(networks(pools=["10.10.0.128/25"])) == []
 
