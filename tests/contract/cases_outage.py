@@ -32,18 +32,18 @@ async def restart_in_mid_wave(client: Client) -> None:
     """Killed among writes: what was answered stays, the rest may be sent again; watches break."""
     path = collection("ConfigMap", client.namespace)
     start = (await client.seen(path))["metadata"]["resourceVersion"]
-    broken = asyncio.create_task(_watch_until_it_breaks(client, path, start))
     answered: dict[str, str] = {}
     half = asyncio.Event()
-    wave = asyncio.create_task(_wave(client, answered, half))
-    await half.wait()
-    await client.far_end.kill()
-    kept = dict(answered)
-    with pytest.raises(httpx.TransportError):
-        await client.get("/readyz", within=5)
-    await client.far_end.start()
-    await wave
-    assert await broken
+    async with asyncio.TaskGroup() as tasks:
+        broken = tasks.create_task(_watch_until_it_breaks(client, path, start))
+        tasks.create_task(_wave(client, answered, half))
+        await half.wait()
+        await client.far_end.kill()
+        kept = dict(answered)
+        with pytest.raises(httpx.TransportError):
+            await client.get("/readyz", within=5)
+        await client.far_end.start()
+    assert broken.result()
     await client.reconnect()
     listed = await client.seen(path)
     uids = {item["metadata"]["name"]: item["metadata"]["uid"] for item in listed["items"]}
@@ -105,11 +105,11 @@ async def frozen_api(client: Client) -> None:
 async def frozen_store(client: Client) -> None:
     """A write waits for the database, and succeeds."""
     began = time.monotonic()
-    async with client.far_end.frozen_store():
-        write = asyncio.create_task(client.apply(config_map(client.namespace)))
+    async with asyncio.TaskGroup() as tasks, client.far_end.frozen_store():
+        write = tasks.create_task(client.apply(config_map(client.namespace)))
         done, _ = await asyncio.wait({write}, timeout=FROZEN_SECONDS)
         assert not done
-    answer = await write
+    answer = write.result()
     assert answer.status_code == 201, answer.text
     assert time.monotonic() - began >= FROZEN_SECONDS
     assert (await client.apply(config_map(client.namespace))).status_code == 200
