@@ -84,10 +84,10 @@ def _check_email(text: str) -> str:
 
 
 def _read_address(value: object) -> object:
-    if not isinstance(value, str):
+    if isinstance(value, IPv4Address):
         return value
     try:
-        address = ip_address(value)
+        address = ip_address(str(value))
     except ValueError:
         raise refusal("not an IPv4 address", "10.0.0.10") from None
     if isinstance(address, IPv6Address):
@@ -96,8 +96,9 @@ def _read_address(value: object) -> object:
 
 
 def _read_network(value: object) -> object:
-    if not isinstance(value, str):
+    if isinstance(value, IPv4Network):
         return value
+    value = str(value)
     try:
         network = ip_network(value, strict=False)
     except ValueError:

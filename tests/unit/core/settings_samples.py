@@ -1,6 +1,7 @@
 """A component's settings as tests need them, and a tree of settings that is valid."""
 
 import copy
+from itertools import pairwise
 from typing import Any
 
 from pydantic import Field
@@ -64,10 +65,11 @@ def valid_tree(**sections: Any) -> dict[str, Any]:
 def changed(path: str, value: object) -> dict[str, Any]:
     """The valid tree with one value set; a number in the path is a place in a list."""
     tree: Any = valid_tree()
-    *around, last = path.split(".")
+    parts = path.split(".")
     node = tree
-    for part, after in zip(around, [*around[1:], last], strict=True):
+    for part, after in pairwise(parts):
         empty: Any = [None] if after == "0" else {}
         node = node[int(part)] if isinstance(node, list) else node.setdefault(part, empty)
+    last = parts[-1]
     node[int(last) if isinstance(node, list) else last] = value
     return dict(tree)

@@ -87,7 +87,8 @@ def test_names_that_were_left_out_follow_from_the_server_s() -> None:
         ("ssh.port", 70000, "less than or equal to 65535", "port: 22"),
         ("ssh.port", "22", "a whole number", "port: 22"),
         ("hosts.0.name", "App_1", "small letters", ""),
-        ("hosts.0.address", 5, "text is needed", "address: 10.10.0.21"),
+        ("hosts.0.address", 5, "not an IPv4 address", "10.0.0.10"),
+        ("networks.pods", 5, "not an IPv4 network", "10.0.0.0/24"),
         ("networks.pods", "here", "not an IPv4 network", "10.0.0.0/24"),
         ("ssh.key_file", "keys/", "names a folder", "name a file"),
         (
