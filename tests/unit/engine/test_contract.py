@@ -83,6 +83,37 @@ async def test_an_open_intent_is_looked_at_first(tmp_path: Path, far: FarEnd) ->
     assert [e.attempt for e in house.events("one") if isinstance(e, ev.StepIntent)] == [1, 2]
 
 
+async def test_in_doubt_with_the_same_input_is_finished_and_no_drift(
+    tmp_path: Path, far: FarEnd
+) -> None:
+    """Putting drift right was interrupted: what differs now is our own half-done work."""
+    ask = {"one": DriftPolicy.ASK}
+    house = await drifted(tmp_path, far, DriftPolicy.ASK)
+    assert house.engine.work is not None
+    one = house.engine.work.steps[0]
+    assert isinstance(one, FileStep)
+    one.fails = [InstallError("X", "x", "x", "x")]
+    await house.ask(Verb.ACCEPT_DRIFT, "one")
+    await house.until_status("one", StepStatus.FAIL)
+    await house.ask(Verb.ABORT)
+    await house.end()
+    (far.folder / "one-b.obj").unlink()  # the other half never arrived
+    house = await run(tmp_path, steps_of(far, shape=TWO, drift=ask))
+    assert house.state.status is RunStatus.FINISHED
+    assert [e.type for e in house.events("one")] == ["step-intent", "step-done"]
+    assert not house.state.of("one").in_doubt
+
+
+async def test_the_hash_is_the_plans_own_where_nothing_is_consumed(
+    tmp_path: Path, far: FarEnd
+) -> None:
+    steps = steps_of(far)
+    house = await run(tmp_path, steps)
+    for name, step in steps.items():
+        same = house.state.of(name).done_hash == step.planned.input_hash
+        assert same is not bool(step.planned.consumes)
+
+
 async def test_the_gates_of_an_unchanged_step_are_held_too(tmp_path: Path, far: FarEnd) -> None:
     await run(tmp_path, steps_of(far, shape=ONE))
     steps = steps_of(far, shape=ONE)
