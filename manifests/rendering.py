@@ -101,8 +101,11 @@ class Renderer:
 
     def _render(self, secrets: SecretView) -> dict[str, list[Manifest]]:
         used: dict[str, str] = {}
+        declared = {s.name for item in self.chosen for s in item.declaration.secrets}
 
         def view(name: str) -> str:
+            if name not in declared:
+                raise KeyError(f"no component declares the secret {name}")
             used[name] = secrets(name)
             return used[name]
 

@@ -13,7 +13,7 @@ import socket
 import struct
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -115,15 +115,13 @@ class NameServer:
     def __init__(self, listening: socket.socket) -> None:
         self.records: dict[str, str] = {}
         self._socket = listening
+        self._closing = False
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
     def _serve(self) -> None:
-        while True:
-            try:
-                query, client = self._socket.recvfrom(4096)
-            except OSError:
-                return
+        while not self._closing:
+            query, client = self._socket.recvfrom(4096)
             if query:
                 self._socket.sendto(self._answer(query), client)
 
@@ -145,15 +143,11 @@ class NameServer:
         return query[:2] + counts + question + answer
 
     def close(self) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR) if self._is_connected() else None
+        """Ends the thread too: an empty datagram from itself wakes it."""
+        self._closing = True
+        self._socket.sendto(b"", self._socket.getsockname())
+        self._thread.join(10)
         self._socket.close()
-
-    def _is_connected(self) -> bool:
-        try:
-            self._socket.getpeername()
-        except OSError:
-            return False
-        return True
 
 
 class PodNetwork:
@@ -173,17 +167,12 @@ class PodNetwork:
         """Gives the pod a new address; returns it and the name of its port at the bridge."""
         self._next += 1
         address, port = f"10.77.0.{self._next}", f"port{self._next}"
-        here, there = str(self.hub.pid), str(pod.pid)
-        self.hub.run(
-            "sh", "-c", f"ip link add {port} type veth peer name eth0 && ip link set {port} master br0"
-            f" && ip link set {port} up"
-        )  # fmt: skip
-        # The peer is moved from outside: the PID has no meaning inside the hub.
-        subprocess.run(
-            ["nsenter", f"--target={here}", "--net", "--", "ip", "link", "set", "eth0", "netns", there],
-            check=True,
-            timeout=30,
-        )  # fmt: skip
+        self.hub.run("ip", "link", "add", port, "type", "veth", "peer", "name", "eth0")
+        self.hub.run("ip", "link", "set", port, "master", "br0", "up")
+        # The peer is moved from outside: the pod's PID has no meaning inside the hub.
+        enter = ["nsenter", f"--target={self.hub.pid}", "--net", "--"]
+        move = ["ip", "link", "set", "eth0", "netns", str(pod.pid)]
+        subprocess.run([*enter, *move], check=True, timeout=30)
         pod.run("ip", "addr", "add", f"{address}/24", "dev", "eth0")
         pod.run("ip", "link", "set", "eth0", "up")
         return address, port
@@ -195,8 +184,3 @@ class PodNetwork:
     def close(self) -> None:
         self.names.close()
         self.hub.close()
-
-
-def words(command: Sequence[str]) -> str:
-    """A command for an error message."""
-    return " ".join(command)

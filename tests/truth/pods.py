@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,9 @@ class Pod:
             os.chmod(place, 0o2777)
             for kind, key in (("secret", "secretName"), ("configMap", "name")):
                 if kind in volume:
-                    self._fill(place, self._contents[(kind, volume[kind][key])], volume[kind], group)
+                    self._fill(
+                        place, self._contents[(kind, volume[kind][key])], volume[kind], group
+                    )
             places[volume["name"]] = place
         resolv = self._folder / "resolv.conf"
         resolv.write_text(f"nameserver {self._network.address}\n")
@@ -69,7 +72,9 @@ class Pod:
         self.namespaces.run("sh", "-c", "\n".join(script))
 
     @staticmethod
-    def _fill(place: Path, files: Mapping[str, bytes], source: Mapping[str, Any], group: int) -> None:
+    def _fill(
+        place: Path, files: Mapping[str, bytes], source: Mapping[str, Any], group: int
+    ) -> None:
         for name, content in files.items():
             file = place / name
             file.write_bytes(content)
@@ -156,16 +161,18 @@ class Pod:
         return self.exec(name, command) == 0
 
     def stop(self) -> None:
-        """The orderly end: hooks first, then SIGTERM to every container."""
-        for name in list(self._running):
-            hook = self.container(name).get("lifecycle", {}).get("preStop")
-            if hook:
-                self.exec(name, hook["exec"]["command"], timeout=60)
-        for name in list(self._running):
-            if self.running(name):
-                self.signal(name, "TERM")
-            self._running.pop(name).wait(30)
+        """The orderly end, of all containers side by side: its hook first, then SIGTERM."""
+        with ThreadPoolExecutor() as together:
+            list(together.map(self._stop_container, list(self._running)))
         self.close()
+
+    def _stop_container(self, name: str) -> None:
+        hook = self.container(name).get("lifecycle", {}).get("preStop")
+        if hook:
+            self.exec(name, hook["exec"]["command"], timeout=60)
+        if self.running(name):
+            self.signal(name, "TERM")
+        self._running[name].wait(30)
 
     def close(self) -> None:
         """The end of a host: everything is gone at once."""

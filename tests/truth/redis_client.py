@@ -3,7 +3,7 @@
 import socket
 from typing import Self, TypeAlias
 
-Reply: TypeAlias = "str | int | None | list[Reply]"
+Reply: TypeAlias = "str | int | list[Reply] | None"
 
 
 class RedisError(Exception):

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,9 @@ def until(check: Callable[[], bool], what: str, timeout: float = 20.0) -> float:
     return time.monotonic() - started
 
 
-def rendered(row: str, components: Mapping[str, Any] | None = None) -> tuple[
-    list[Manifest], dict[str, str]
-]:
+def rendered(
+    row: str, components: Mapping[str, Any] | None = None
+) -> tuple[list[Manifest], dict[str, str]]:
     """Every object of an install of that size with made secrets, and those secrets."""
     settings = validate_settings(
         settings_model(),
@@ -58,8 +59,14 @@ def rendered(row: str, components: Mapping[str, Any] | None = None) -> tuple[
 class Estate:
     """Pods of one estate; a pod is made and lost as a StatefulSet's is, by its number."""
 
-    def __init__(self, network: PodNetwork, folder: Path, row: str = "100") -> None:
-        manifests, self.secrets = rendered(row)
+    def __init__(
+        self,
+        network: PodNetwork,
+        folder: Path,
+        row: str = "100",
+        components: Mapping[str, Any] | None = None,
+    ) -> None:
+        manifests, self.secrets = rendered(row, components)
         self.network = network
         self._folder = folder
         self._contents = contents_of(manifests)
@@ -130,15 +137,22 @@ class Estate:
         self.wait_whole()
 
     def wait_whole(self, timeout: float = 60.0) -> None:
-        """Until every container is ready by its own probes and the proxies see one master."""
+        """Until every container is ready by its own probes and clients reach the one master."""
         for number, pod in list(self.servers.items()):
-            until(lambda p=pod: p.probe("server", "readinessProbe"),  # type: ignore[misc]  # bound
-                  f"server {number} is not ready:\n{pod.log('server')}", timeout)  # fmt: skip
+            ready = partial(pod.probe, "server", "readinessProbe")
+            until(ready, f"server {number} is not ready:\n{pod.log('server')}", timeout)
         if self.size > 1:
-            until(self.quorum, f"no quorum:\n{self.logs()}", timeout)
-        for proxy in self.proxies:
-            until(lambda p=proxy: self.health(p, "/master") == 200,  # type: ignore[misc]  # bound
-                  f"proxy sees no master:\n{self.logs()}", timeout)  # fmt: skip
+            until(self.quorum, "no quorum", timeout)
+        for proxy in range(len(self.proxies)):
+            until(partial(self.leads_to_master, proxy), f"proxy {proxy} has no master", timeout)
+
+    def leads_to_master(self, proxy: int) -> bool:
+        """Whether the proxy says that it has a master, and new connections lead to the only one."""
+        try:
+            ready = self.health(self.proxies[proxy], "/master") == 200
+            return ready and [self.reached(proxy)] == self.masters()
+        except (OSError, RedisError):
+            return False
 
     def quorum(self) -> bool:
         """Every Sentinel knows all others and both replicas."""
@@ -169,9 +183,7 @@ class Estate:
 
     def server(self, number: int, timeout: float = 2.0) -> Connection:
         pod = self.servers[number]
-        return Connection(
-            self.network.hub.connect(pod.address, 6379, timeout), self.password
-        )
+        return Connection(self.network.hub.connect(pod.address, 6379, timeout), self.password)
 
     def sentinel(self, number: int) -> Connection:
         pod = self.servers[number]
@@ -180,7 +192,9 @@ class Estate:
             self.secrets[f"{NAME}-sentinel-password"],
         )
 
-    def client(self, proxy: int = 0, password: str | None = None, timeout: float = 2.0) -> Connection:
+    def client(
+        self, proxy: int = 0, password: str | None = None, timeout: float = 2.0
+    ) -> Connection:
         """A client that goes through a proxy."""
         connected = self.network.hub.connect(self.proxies[proxy].address, 6379, timeout)
         return Connection(connected, self.password if password is None else password)
@@ -219,3 +233,5 @@ class Estate:
     def close(self) -> None:
         for pod in (*self.servers.values(), *self.proxies):
             pod.close()
+        self.servers.clear()
+        self.proxies.clear()

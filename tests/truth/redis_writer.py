@@ -1,5 +1,6 @@
 """A client that never stops writing through a proxy, and remembers what came of each write."""
 
+import itertools
 import threading
 import time
 from collections.abc import Callable
@@ -12,15 +13,16 @@ class Writer:
     """Writes until stopped, with a new connection after each failure.
 
     Each write asks in the same transaction for the role of the server that took it.
-    ``acknowledged`` holds the times of those that a master took, ``elsewhere`` the answers of
-    servers that were none.
+    ``acknowledged`` holds the times of those that a master took, ``misplaced`` what other servers
+    answered after taking one, ``refused`` the times at which a replica would not take one.
     """
 
     def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect = connect
         self._stop = threading.Event()
         self.acknowledged: list[float] = []
-        self.elsewhere: list[str] = []
+        self.misplaced: list[str] = []
+        self.refused: list[float] = []
         self._thread = threading.Thread(target=self._work)
 
     def __enter__(self) -> Self:
@@ -44,10 +46,11 @@ class Writer:
         number = len(self.acknowledged)
         for words in (("MULTI",), ("SET", "written", str(number)), ("ROLE",), ("EXEC",)):
             connection.send(*words)
-        for _ in range(3):
+        for _ in range(3):  # MULTI, and two commands queued or refused
             answer = connection.receive_or_error()
             if isinstance(answer, RedisError):
-                self.elsewhere.append(str(answer))
+                self.refused.append(time.monotonic())
+                raise answer
         result = connection.receive_or_error()
         if isinstance(result, list) and result[0] == "OK":
             role = result[1]
@@ -55,14 +58,18 @@ class Writer:
             if role[0] == "master":
                 self.acknowledged.append(time.monotonic())
             else:
-                self.elsewhere.append(f"taken by a {role[0]}")
+                self.misplaced.append(str(role))
+
+    def refused_for(self) -> float:
+        """Seconds from the first to the last refusal."""
+        return self.refused[-1] - self.refused[0] if self.refused else 0.0
 
     def longest_gap(self, since: float) -> float:
         """Seconds between two acknowledged writes, at most, from the last one before ``since``."""
         before = [at for at in self.acknowledged if at < since][-1:]
         times = before + [at for at in self.acknowledged if at >= since]
         assert len(times) > 1, "no write was acknowledged after that"
-        return max(b - a for a, b in zip(times, times[1:], strict=False))
+        return max(b - a for a, b in itertools.pairwise(times))
 
     def wrote_since(self, since: float) -> bool:
         return bool(self.acknowledged) and self.acknowledged[-1] > since

@@ -35,6 +35,7 @@ SCRIPTS = (
     "start-server.sh",
     "start-sentinel.sh",
     "stop-server.sh",
+    "stop-sentinel.sh",
     "step-down.sh",
     "probe.sh",
 )
@@ -86,9 +87,8 @@ def _config(estate: Estate, further: Mapping[str, Any]) -> Mapping[str, Config]:
 
 
 def _proxy_config(estate: Estate) -> Mapping[str, Config]:
-    values = {
+    values: dict[str, Any] = {
         "password": SecretRef(f"redis-{estate.name}-password"),
-        "sentinel_password": SecretRef(f"redis-{estate.name}-sentinel-password"),
         "sentinel": estate.sentinel,
         "master": estate.master_name,
         "quorum": estate.quorum,
@@ -97,6 +97,8 @@ def _proxy_config(estate: Estate) -> Mapping[str, Config]:
         "sentinel_port": estates.SENTINEL_PORT,
         "health_port": estates.PROXY_HEALTH_PORT,
     }
+    if estate.sentinel:
+        values["sentinel_password"] = SecretRef(f"redis-{estate.name}-sentinel-password")
     return {"haproxy.cfg": TextConfig("haproxy.cfg.j2", "haproxy", values)}
 
 

@@ -72,6 +72,14 @@ running_master() {
   done
 }
 
+# Makes this pod's server a replica of host $1 and sends its clients away: they come back to the
+# new master. Sentinels would let ten seconds pass, during which writes here are lost.
+step_down_for() {
+  ask_server 127.0.0.1 replicaof "$1" "$server_port"
+  ask_server 127.0.0.1 client kill type normal
+  ask_server 127.0.0.1 client kill type pubsub
+}
+
 # Asks the Sentinels, one after the other, to make another server the master. Fails when none can.
 request_failover() {
   for each in $REDIS_HOSTS; do

@@ -15,7 +15,7 @@ has_replica() {
 # neither, the estate is being started from nothing, and the first server is the master.
 choose_master() {
   [ "$REDIS_HOSTS" != "$REDIS_SELF" ] || { printf '%s\n' "$REDIS_SELF"; return; }
-  tries=5
+  tries=4
   while [ "$tries" -gt 0 ]; do
     master=$(named_master)
     [ -n "$master" ] || master=$(running_master)
