@@ -14,7 +14,7 @@ from installer.core.plan import Plan, RunKind, not_covered
 from installer.core.settings import Settings, settings_json_schema
 from installer.core.state import RunState
 from installer.core.survey import PlanReport
-from installer.engine import locks
+from installer.engine import locks, reports
 from installer.engine.client import EngineClient
 from installer.engine.estimate import remaining
 from installer.engine.journal import Journal
@@ -47,6 +47,7 @@ __all__ = [
     "fault_lines",
     "schema",
     "time_left",
+    "unforeseen",
 ]
 
 
@@ -59,6 +60,14 @@ class Inputs:
     kubeconfig: Path | None = None
     context: str = ""
     rehearsal: Rehearsal | None = None
+
+
+def unforeseen(directory: Path | None, error: Exception) -> InstallError:
+    """INTERNAL for a defect in a view or on the way to an engine, its report saved in the
+    install's directory, or in a new temporary one while there is none."""
+    if directory is None or not directory.is_dir():
+        directory = Path(tempfile.mkdtemp(prefix="matrix-install-"))
+    return reports.internal(directory, error, "the command", SystemClock().now())
 
 
 def fault_lines() -> tuple[str, ...]:
@@ -156,8 +165,9 @@ class Session:
     async def establish(self, given: Sequence[str] = ()) -> None:
         """Makes the directory, puts settings and target into it, makes and seals the secrets.
 
-        ``given``: the ``--secret`` options. Raises InstallError before anything is written when
-        a given secret is missing or refused.
+        ``given``: the ``--secret`` options; a rehearsal looks at their form and seals made values
+        instead. Raises InstallError before anything is written when a given secret is missing or
+        refused.
         """
         if self.target is None:
             target.required(self.directory.root)
@@ -172,7 +182,12 @@ class Session:
         if self.key is None and self.is_rehearsal:
             self.key = rehearsal_key(self.directory)
         self.workspace = await workspace.prepare_secrets(
-            self.directory, self.settings, self._sealing_key(), self.clock, values
+            self.directory,
+            self.settings,
+            self._sealing_key(),
+            self.clock,
+            values,
+            rehearsal=self.is_rehearsal,
         )
 
     def _sealing_key(self) -> SealKey:
@@ -192,7 +207,7 @@ class Session:
     async def plan(self, request: Request) -> PlanReport:
         """Looks at the cluster and says what would be done. Raises InstallError."""
         opened, goal = self._opened()
-        goal = await reach(self.directory, goal)
+        goal = await reach(self.directory, goal, self.settings.size_row)
         link = await open_link(goal, opened, self.clock)
         try:
             made = await compose(link, opened, goal, request)

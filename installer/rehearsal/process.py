@@ -74,7 +74,7 @@ def spawn(
 ) -> RehearsalProcess:
     """Start (or go on with) the simulated cluster of an install's directory.
 
-    Blocks until clients can connect. `nodes` are `NAME:CPU:MEMORY`. The process is in a session
+    Blocks until clients can connect. `nodes` are `NAME:CPU:MEMORY[:DISK[:ROLE]]`. The process is in a session
     of its own and ends `idle` seconds after its last client. Raises RehearsalError.
     """
     folder = directory / FOLDER

@@ -15,6 +15,8 @@ from installer.rehearsal.kube.bootstrap import ClusterShape, NodeShape
 from installer.rehearsal.kube.server import Options, SimulatedApi
 
 LOOK_SECONDS = 0.5
+ROLE_LABEL = "matrix.io/role"
+NODE_FORM = "NAME:CPU:MEMORY[:DISK[:ROLE]], ROLE as in the label matrix.io/role; repeatable"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--speed", type=float, default=1.0, help="1 as slow as real, inf at once")
     parser.add_argument("--fault", action="append", default=[], help="show a fault; repeatable")
     parser.add_argument("--idle", type=float, default=120.0, help="end after N unused seconds")
-    parser.add_argument("--node", action="append", default=[], help="NAME:CPU:MEMORY; repeatable")
+    parser.add_argument("--node", action="append", default=[], help=NODE_FORM)
     parser.add_argument("--load-balancer-pool", default="", help="IPv4 prefix, as 198.51.100.")
     return parser
 
@@ -48,11 +50,20 @@ def _parser() -> argparse.ArgumentParser:
 def _shape(nodes: list[str], pool: str) -> ClusterShape:
     if not nodes:
         return ClusterShape(load_balancer_pool=pool)
-    made: list[NodeShape] = []
-    for text in nodes:
-        name, cpu, memory = text.split(":")
-        made.append(NodeShape(name, int(cpu), memory))
-    return ClusterShape(nodes=tuple(made), load_balancer_pool=pool)
+    return ClusterShape(nodes=tuple(_node(text) for text in nodes), load_balancer_pool=pool)
+
+
+def _node(text: str) -> NodeShape:
+    name, cpu, memory, *more = text.split(":")
+    disk, role = (*more, "", "")[:2]
+    return NodeShape(
+        name,
+        int(cpu),
+        memory,
+        disk or NodeShape.disk,
+        labels=((ROLE_LABEL, role),) if role else (),
+        control_plane=role == "control",
+    )
 
 
 async def _serve(folder: Path, options: Options, idle: float) -> None:

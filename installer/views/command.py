@@ -10,7 +10,7 @@ from installer.cli import Options
 from installer.core.errors import ExitCode, InstallError
 from installer.core.plan import RunKind
 from installer.core.survey import PlanReport
-from installer.session import Inputs, Rehearsal, Request, Session, fault_lines, schema
+from installer.session import Inputs, Rehearsal, Request, Session, fault_lines, schema, unforeseen
 from installer.views.consent import confirm_destruction, confirm_plan
 from installer.views.follow import follow
 from installer.views.output import Output
@@ -24,6 +24,12 @@ def run(options: Options, out: TextIO, err: TextIO) -> ExitCode:
     except InstallError as error:
         output.problem(error)
         code = error.exit_code
+    except BrokenPipeError:
+        raise
+    except Exception as defect:
+        known = unforeseen(output.directory, defect)
+        output.problem(known)
+        code = known.exit_code
     output.end(code)
     return code
 

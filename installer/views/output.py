@@ -1,6 +1,7 @@
 """Where the command line's words go: plain lines or JSON lines."""
 
 import sys
+from pathlib import Path
 from typing import TextIO
 
 from installer.cli import Options
@@ -22,6 +23,7 @@ class Output:
         self._out = out
         self._err = err
         self._json = JsonView(out) if options.json else None
+        self.directory: Path | None = None  # of the install, once it is known
         self._plain = PlainView(out, terminal=out.isatty(), left=time_left)
 
     @property
@@ -30,6 +32,7 @@ class Output:
         return self._json is None and self._out.isatty() and sys.stdin.isatty()
 
     def hello(self, session: Session) -> None:
+        self.directory = session.directory.root
         if self._json is not None:
             self._json.hello(
                 PRODUCT_VERSION,

@@ -23,7 +23,7 @@ def build_for(directory: InstallDirectory, request: Request, clock: Clock) -> Bu
 
     async def build(unlocking: str) -> EngineWork:
         workspace = await open_workspace(directory, seal_key(unlocking), clock)
-        target = await reach(directory, required(directory.root))
+        target = await reach(directory, required(directory.root), workspace.settings.size_row)
         link = await open_link(target, workspace, clock)
         try:
             made = await compose(link, workspace, target, request)

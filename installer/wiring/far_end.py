@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from installer.core.errors import ExitCode, InstallError
+from installer.core.sizing import pools_of
+from installer.core.sizing_rows import TRIAL, HostPool, SizeRow
 from installer.rehearsal.process import (
     FOLDER,
     RehearsalError,
@@ -21,16 +23,17 @@ IDLE_SECONDS = 120.0
 _started: list[RehearsalProcess] = []  # a child must be remembered for as long as it may run
 
 
-async def reach(directory: InstallDirectory, target: Target) -> Target:
+async def reach(directory: InstallDirectory, target: Target, row: SizeRow) -> Target:
     """The target, ready to be connected to, with the faults that it asks for and no others.
 
     A rehearsal's cluster keeps its state in the directory and ends when nobody uses it for a
-    while; it is started again here. Raises InstallError REHEARSAL-FAILED.
+    while; it is started again here. A new one has the hosts that ``row`` asks for. Raises
+    InstallError REHEARSAL-FAILED.
     """
     if target.rehearsal is None:
         return target
     try:
-        kubeconfig = await asyncio.to_thread(_running, directory.root, target.rehearsal)
+        kubeconfig = await asyncio.to_thread(_running, directory.root, target.rehearsal, row)
     except RehearsalError as error:
         raise InstallError(
             code="REHEARSAL-FAILED",
@@ -42,12 +45,31 @@ async def reach(directory: InstallDirectory, target: Target) -> Target:
     return replace(target, kubeconfig=kubeconfig)
 
 
-def _running(root: Path, wanted: Rehearsal) -> Path:
+def hosts_of(row: SizeRow) -> tuple[str, ...]:
+    """The row's hosts as simulated nodes; those of a trial have all roles, so none is named."""
+    return tuple(
+        f"{pool.role}-{number}:{pool.cpu}:{pool.memory_gb}Gi:{pool.disk_gb}G" + _role(row, pool)
+        for pool in pools_of(row)
+        for number in range(1, pool.count + 1)
+    )
+
+
+def _role(row: SizeRow, pool: HostPool) -> str:
+    return "" if row is TRIAL else f":{pool.role}"
+
+
+def _running(root: Path, wanted: Rehearsal, row: SizeRow) -> Path:
     folder = root / FOLDER
     try:
         state = control(folder, "GET", "/state")
     except (RehearsalError, FileNotFoundError):
-        process = spawn(root, speed=wanted.speed, faults=wanted.faults, idle=IDLE_SECONDS)
+        process = spawn(
+            root,
+            speed=wanted.speed,
+            faults=wanted.faults,
+            idle=IDLE_SECONDS,
+            nodes=hosts_of(row),
+        )
         _started.append(process)
         state = control(folder, "GET", "/state")
     _mend(folder, state, wanted.faults)

@@ -168,8 +168,13 @@ async def prepare_secrets(
     key: SealKey,
     clock: Clock,
     values: Mapping[str, SecretText],
+    *,
+    rehearsal: bool = False,
 ) -> Workspace:
-    """Opens or creates the sealed file, takes given values, makes missing ones, seals once."""
+    """Opens or creates the sealed file, takes given values, makes missing ones, seals once.
+
+    In a ``rehearsal`` a value that was given is never sealed: a made one stands in for it.
+    """
     if directory.secrets.exists():
         workspace = await open_workspace(directory, key, clock, settings)
     else:
@@ -177,8 +182,34 @@ async def prepare_secrets(
             directory.secrets, key, clock=clock, journal_has_records=has_records(directory)
         )
         workspace = Workspace(directory, settings, sealed)
-    await gather_async(declarations(settings), workspace.sealed, values)
+    declared = declarations(settings)
+    if rehearsal:
+        values = _stand_ins(declared, values, workspace.sealed)
+    await gather_async(declared, workspace.sealed, values)
     return workspace
+
+
+def _stand_ins(
+    declared: Iterable[SecretDeclaration], given: Mapping[str, SecretText], sealed: SealedSecrets
+) -> dict[str, SecretText]:
+    """Values for what must be given and has none yet. What can be made is made, as ever.
+
+    The simulated cluster keeps its objects in plain files, which nobody guards as they would the
+    real secret; and nothing there needs it.
+    """
+    return {
+        item.name: SecretText(_stand_in(item))
+        for item in declared
+        if item.source is SecretSource.GIVEN
+        and item.name in given
+        and item.name not in sealed.names
+    }
+
+
+def _stand_in(declaration: SecretDeclaration) -> str:
+    if declaration.form is SecretForm.FREE:
+        return random.token_urlsafe(24)
+    return make_secret(declaration)
 
 
 def momentary(directory: InstallDirectory, settings: Settings, clock: Clock) -> Workspace:
@@ -186,9 +217,7 @@ def momentary(directory: InstallDirectory, settings: Settings, clock: Clock) -> 
     key = Passphrase(SecretText(random.token_urlsafe(16)))
     sealed = SealedSecrets.create(directory.secrets, key, clock=clock)
     for declaration in declarations(settings):
-        given = declaration.source is SecretSource.GIVEN
-        value = random.token_urlsafe(16) if given else make_secret(declaration)
-        sealed.put(declaration.name, value, declaration.source)
+        sealed.put(declaration.name, _stand_in(declaration), declaration.source)
     return Workspace(directory, settings, sealed)
 
 

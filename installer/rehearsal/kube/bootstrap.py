@@ -12,11 +12,12 @@ PROVISIONER = "rehearsal.local/disk"
 
 @dataclass(frozen=True)
 class NodeShape:
-    """One simulated node: whole CPUs, memory as a quantity, its labels."""
+    """One simulated node: whole CPUs, memory and disk as quantities, its labels."""
 
     name: str
     cpu: int = 16
     memory: str = "64Gi"
+    disk: str = "100Gi"
     pods: int = 110
     labels: tuple[tuple[str, str], ...] = ()
     control_plane: bool = False
@@ -120,7 +121,7 @@ def _node_status(registry: Registry, shape: NodeShape, number: int) -> Json:
         "cpu": str(shape.cpu),
         "memory": shape.memory,
         "pods": str(shape.pods),
-        "ephemeral-storage": "100Gi",
+        "ephemeral-storage": shape.disk,
     }
     quiet = [
         ("MemoryPressure", "KubeletHasSufficientMemory"),
