@@ -29,6 +29,8 @@ from installer.core.objects import FIELD_MANAGER, Manifest, ObjectRef
 WRITE_TIMEOUT = 30.0  # seconds
 READ_TIMEOUT = 30.0
 LIST_TIMEOUT = 60.0
+# As many as AdaptiveLimit ever lets in; more only made answers slower when it was measured.
+CONNECTIONS = 16
 WATCH_IDLE = 90.0  # seconds; the server sends a bookmark about once a minute
 APPLY_PATCH = "application/apply-patch+yaml"  # JSON is YAML
 # A kube-apiserver that has just started refuses for a moment what it allows a second later: its
@@ -57,7 +59,7 @@ class ApiClient:
         *,
         clock: Clock,
         retry: RetryBudget | None = None,
-        connections: int = 8,
+        connections: int = CONNECTIONS,
     ) -> None:
         self.target = target
         self.clock = clock
@@ -360,6 +362,11 @@ class ApiClient:
         refused = verdict.kind in (FailureKind.FORBIDDEN, FailureKind.UNAUTHENTICATED)
         if refused and self.clock.monotonic() - self._troubled_at < SETTLING:
             return replace(verdict, action=Action.RETRY)
+        grant = self._transport.grant
+        ended = grant.expires if grant is not None else None
+        if verdict.kind is FailureKind.UNAUTHENTICATED and ended is not None:
+            cause = f"{verdict.cause}; the token or certificate is valid until {ended:%F %H:%M} UTC"
+            return replace(verdict, cause=cause)
         return verdict
 
     def _object(self, answer: Answer, context: CallContext) -> Manifest:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from installer.core.errors import ExitCode, InstallError
+from installer.core.redaction import redact
 
 
 class FailureKind(StrEnum):
@@ -90,7 +91,7 @@ class CallContext:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One answer, judged.
+    """One answer, judged. Its texts are redacted when it is made.
 
     ``retry_after`` is in seconds, None where the server said nothing. ``outcome_unknown`` is
     true where a write may or may not have been done; server-side apply is safe to repeat.
@@ -110,6 +111,11 @@ class Verdict:
     webhook: str = ""  # or the policy's name
     outcome_unknown: bool = False
     evidence: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("title", "cause"):
+            object.__setattr__(self, name, redact(getattr(self, name)))
+        object.__setattr__(self, "evidence", tuple(map(redact, self.evidence)))
 
     @property
     def transient(self) -> bool:

@@ -16,6 +16,7 @@ from installer.cluster.client import WATCH_IDLE, ApiClient
 from installer.cluster.failures import Action, ApiFailure, WatchExpired
 from installer.cluster.watching import WatchEvent
 from installer.core.clock import Clock
+from installer.core.errors import InstallError
 from installer.core.objects import Manifest
 
 T = TypeVar("T")
@@ -56,7 +57,7 @@ class Informer:
         self._objects: dict[Key, Manifest] = {}
         self._version = ""
         self._heard: float | None = None
-        self._failure: ApiFailure | None = None
+        self._failure: InstallError | None = None
         self._refusals = 0
         self._pauses = 0
         self._changed = asyncio.Event()
@@ -87,7 +88,7 @@ class Informer:
         return age is None or self._failure is not None or age > STALE_AFTER
 
     @property
-    def failure(self) -> ApiFailure | None:
+    def failure(self) -> InstallError | None:
         """What keeps it from following now; None while it follows."""
         return self._failure
 
@@ -115,7 +116,8 @@ class Informer:
         It is asked after the first LIST, at each change, and every ``every`` seconds for rules
         that depend on time; what it raises is raised here. ``on_change`` is called after each
         change that did not yet do. Raises TimeoutError after ``within`` seconds on the client's
-        clock, and ApiFailure where the API keeps refusing for good (no right to list this kind).
+        clock, and InstallError where the API keeps refusing for good (no right to list this kind,
+        no credentials).
         """
         end = self._clock.monotonic() + within
         while True:
@@ -153,18 +155,19 @@ class Informer:
                 if not self._version:
                     await self._list()
                 await self._watch()
-                failure = None
+                failure: InstallError | None = None
             except WatchExpired:
                 self._version = ""
                 failure = None
-            except ApiFailure as error:
+            except InstallError as error:  # ApiFailure, or credentials that cannot be had
                 failure = error
             self._failed(failure)
             await self._pause()
 
-    def _failed(self, failure: ApiFailure | None) -> None:
+    def _failed(self, failure: InstallError | None) -> None:
         self._failure = failure
-        refused = failure is not None and failure.verdict.action is Action.STOP
+        passing = isinstance(failure, ApiFailure) and failure.verdict.action is not Action.STOP
+        refused = failure is not None and not passing
         self._refusals = self._refusals + 1 if refused else 0
         if failure is not None:
             self._notify()

@@ -22,8 +22,11 @@ from installer.core.errors import ExitCode, InstallError
 from installer.core.objects import ANNOTATION_OWNER, Manifest, ObjectRef
 
 LEASE = "matrix-install"
-DURATION = 90.0  # seconds
-RENEW_EVERY = 15.0  # seconds
+# Our own right ends WRITE_TIMEOUT before that: an API server may be away for more than a minute (a
+# control plane that restarts) without costing the lease.
+DURATION = 120.0  # seconds
+RENEW_EVERY = 10.0  # seconds
+RENEW_TIMEOUT = 10.0  # seconds; a renewal that hangs must not keep the next from being sent
 RETRY_RENEWAL = 2.0  # seconds after a renewal that failed
 OBSERVE_EVERY = 3.0  # seconds between two looks at another's lease
 _MICROTIME = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -173,11 +176,13 @@ class ClusterLease:
         sent = self._clock.boottime()
         spec = {**_spec(lease), "renewTime": self._stamp()}
         try:
-            self._lease = await self._client.replace({**lease, "spec": spec})
+            self._lease = await self._client.replace({**lease, "spec": spec}, within=RENEW_TIMEOUT)
         except ApiFailure as failure:
             if failure.kind in (FailureKind.VERSION_CONFLICT, FailureKind.NOT_FOUND):
                 await self._look_again()
             return False
+        except InstallError:
+            return False  # an exec plugin that gives no credentials now may do so later
         self._held_since(sent)
         return True
 
@@ -185,7 +190,7 @@ class ClusterLease:
         """After a renewal that met another version: ours with something added, or another's."""
         try:
             found = await self._client.get(self._ref)
-        except ApiFailure:
+        except InstallError:
             return
         if found is None:
             raise self._lost("somebody deleted it")

@@ -22,7 +22,7 @@ from installer.cluster.credentials import Grant
 from installer.cluster.target import ClusterTarget
 from installer.core.version import PRODUCT_VERSION
 
-CONNECT_TIMEOUT = 10.0  # seconds, of TCP and TLS together with the wait for a free connection
+CONNECT_TIMEOUT = 10.0  # seconds, of TCP and of TLS each
 MAX_ANSWER = 64 * 1024 * 1024  # bytes; a page of 500 large objects stays well below
 # Shorter than the 90 s after which kube-apiserver closes an idle connection, so that a call
 # seldom meets one that is just being closed.
@@ -62,7 +62,7 @@ class Answer:
 class Transport:
     """Sends calls with the target's credentials. Raises what httpx, ssl and asyncio raise."""
 
-    def __init__(self, target: ClusterTarget, *, connections: int = 8) -> None:
+    def __init__(self, target: ClusterTarget, *, connections: int) -> None:
         self._target = target
         self._connections = connections
         self.grant: Grant | None = None  # what the latest call was made with

@@ -13,6 +13,7 @@ from installer.cluster.failures import (
     Verdict,
 )
 from installer.core.errors import ExitCode
+from installer.core.redaction import forget_all, register
 from tests.unit.cluster import recorded
 from tests.unit.cluster.recorded import Recorded, invalid
 
@@ -129,7 +130,8 @@ def test_conflicts_name_field_and_manager() -> None:
 
 
 def test_a_replace_that_met_another_version_must_be_read_again() -> None:
-    assert judge(recorded.MODIFIED, verb="update").action is Action.STOP
+    verdict = judge(recorded.MODIFIED, verb="update")
+    assert (verdict.kind, verdict.action) == (FailureKind.VERSION_CONFLICT, Action.STOP)
     assert judge(recorded.ALREADY_EXISTS, verb="create").kind is FailureKind.ALREADY_EXISTS
     assert judge(recorded.QUOTA_RACE, verb="create").action is Action.RETRY
 
@@ -155,6 +157,16 @@ def test_whether_a_write_was_done_is_unknown_after_a_server_error_only() -> None
     assert not judge(recorded.ETCD_SLOW, verb="get").outcome_unknown
     assert not judge(recorded.OVERLOAD).outcome_unknown
     assert not judge(recorded.FORBIDDEN).outcome_unknown
+
+
+def test_a_registered_secret_shows_nowhere_in_a_verdict() -> None:
+    register(["hunter2-hunter2"])
+    try:
+        cause = ("FieldValueInvalid", "data", "Invalid value: hunter2-hunter2")
+        verdict = judge(invalid("Secret", "a", cause), "Secret", "create")
+    finally:
+        forget_all()
+    assert "hunter2" not in repr(verdict)
 
 
 def test_the_missing_namespace_itself_is_simply_not_found() -> None:

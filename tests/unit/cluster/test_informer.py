@@ -13,6 +13,7 @@ from installer.cluster.credentials import FixedCredentials, Grant
 from installer.cluster.failures import ApiFailure, FailureKind
 from installer.cluster.informer import Informer, Informers, Key
 from installer.cluster.target import ClusterTarget
+from installer.core.errors import InstallError
 from installer.core.objects import Manifest
 from tests.unit.cluster.fake_api import FakeApi, Handler, Reply, Request, fake_api, status
 from tests.unit.cluster.quick_clock import QuickClock
@@ -230,6 +231,30 @@ async def test_a_refusal_that_passes_is_waited_out() -> None:
         await informer.wait_for(has("a"), LONG)
         assert informer.failure is None
         hold.set()
+
+
+async def test_credentials_that_cannot_be_had_for_a_while_do_not_end_it() -> None:
+    class Moody(FixedCredentials):
+        asked = 0
+
+        async def current(self) -> Grant:
+            self.asked += 1
+            if self.asked in (2, 3):
+                raise InstallError("KUBECONFIG-EXEC", "no", "the plugin failed", "log in")
+            return Grant()
+
+    hold = asyncio.Event()
+
+    async def handler(request: Request) -> Reply:
+        if "watch" in request.params:
+            return stream(hold=hold)
+        return listing(5, config_map("a", 1))
+
+    async with fake_api(handler) as api:
+        target = ClusterTarget("t", f"http://127.0.0.1:{api.port}", Moody(Grant()))
+        async with ApiClient(target, clock=QuickClock()) as client, Informers(client) as informers:
+            await informers.of("v1", "ConfigMap").wait_for(has("a"), LONG)
+            hold.set()
 
 
 async def test_waiting_ends_with_the_time_and_with_what_the_rule_raises() -> None:

@@ -126,7 +126,7 @@ async def test_a_silent_holder_is_watched_for_a_whole_duration(
     bench.held_by(replace(bench.me, boot="another", directory="9:9"), renewed=renewed)
     lease = bench.lease()
     await lease.acquire()
-    assert bench.clock.passed >= 90
+    assert bench.clock.passed >= 120
     assert lease.still_held()
     assert bench.store.objects[PATH]["spec"]["leaseTransitions"] == 1
 
@@ -171,7 +171,7 @@ async def test_who_only_looks_like_a_predecessor_is_waited_out(
     gone = replace(bench.me, pid=dead_pid(), started="12", run="run-1")
     bench.held_by(replace(gone, **change))  # type: ignore[arg-type]  # only names of str fields
     await bench.lease().acquire()
-    assert bench.clock.passed >= 90
+    assert bench.clock.passed >= 120
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ async def test_a_pid_that_was_given_to_another_process_means_nothing(
 async def test_our_right_ends_before_anybody_can_have_measured_the_duration(bench: Bench) -> None:
     lease = bench.lease()
     await lease.acquire()
-    bench.clock.passed += 59.9
+    bench.clock.passed += 89.9
     assert lease.still_held()
     bench.clock.passed += 0.1
     assert not lease.still_held()
@@ -220,7 +220,7 @@ async def test_the_right_counts_from_when_the_renewal_was_sent(bench: Bench) -> 
 
     bench.store.before = slow
     await lease.acquire()
-    bench.clock.passed += 40
+    bench.clock.passed += 70
     assert not lease.still_held()
 
 
@@ -240,15 +240,15 @@ async def test_it_is_renewed_and_survives_an_api_that_is_away(bench: Bench) -> N
     await lease.acquire()
 
     def away(request: Request) -> Reply | None:
-        gone = request.method == "PUT" and bench.clock.passed < 200
+        gone = request.method == "PUT" and bench.clock.passed < 300
         return status(503, "ServiceUnavailable", "starting") if gone else None
 
     bench.store.before = away
     async with kept(lease):
-        await bench.clock.until(lambda: bench.clock.passed >= 150)
+        await bench.clock.until(lambda: bench.clock.passed >= 200)
         assert not lease.still_held()
         await bench.clock.until(lease.still_held)
-    assert bench.clock.passed >= 200
+    assert bench.clock.passed >= 300
 
 
 async def test_a_lease_that_another_took_is_lost_for_good(bench: Bench) -> None:
