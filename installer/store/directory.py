@@ -175,7 +175,7 @@ def git_ignores(path: Path) -> bool | None:
         return False
     try:
         done = subprocess.run(
-            ["git", "-C", str(tree), "check-ignore", "--quiet", "--", f"{real}/secrets.age"],
+            ["git", "-C", str(tree), "check-ignore", "--quiet", "--", f"{real}/any-file"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=20,

@@ -152,6 +152,14 @@ def test_a_git_work_tree_that_does_not_ignore_it_is_refused(tmp_path: Path) -> N
     refused(tmp_path / "install-y", mounts=table)
 
 
+def test_a_work_tree_that_ignores_single_files_only_is_refused(tmp_path: Path) -> None:
+    git("init", "--quiet", cwd=tmp_path)
+    (tmp_path / ".gitignore").write_text("secrets.age\nany-file\n")
+    refused(tmp_path, mounts=mounts(tmp_path))
+    (tmp_path / ".gitignore").write_text("secrets.age\n")
+    refused(tmp_path / "install-x", mounts=mounts(tmp_path))
+
+
 def test_outside_of_any_work_tree_git_has_no_say(tmp_path: Path) -> None:
     assert git_ignores(tmp_path / "new") is None
 
@@ -171,6 +179,27 @@ def test_a_directory_that_others_may_write_is_refused(tmp_path: Path) -> None:
     error = refused(place, mounts=mounts(tmp_path), ignored=lambda path: None)
     assert "0770" in error.cause
     assert stat.S_IMODE(place.stat().st_mode) == 0o770
+
+
+def test_a_directory_of_one_s_own_is_accepted_whatever_others_may_read(tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.mkdir(mode=0o755)
+    check_directory(place, mounts=mounts(tmp_path), ignored=lambda path: True)
+
+
+def test_a_directory_of_somebody_else_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    error = refused(tmp_path, mounts=mounts(tmp_path), ignored=lambda path: None)
+    assert f"belongs to user {owner}" in error.cause
+
+
+def test_lines_of_the_mount_table_that_are_not_understood_are_passed_over(tmp_path: Path) -> None:
+    table = mounts(tmp_path, (str(tmp_path), "xfs", "/dev/sdb1"))
+    table.write_text(table.read_text() + "\nnonsense\n1 2 - x\n")
+    assert filesystem_of(tmp_path, table) == ("xfs", "/dev/sdb1")
 
 
 def test_a_file_is_no_directory(tmp_path: Path) -> None:
