@@ -240,8 +240,12 @@ class ApiClient:
         namespace: str = "",
         labels: str = "",
         fields: str = "",
+        once: bool = False,
     ) -> Listing:
-        """All objects of a kind, in pages. Raises ApiFailure NO_SUCH_API if it is not served."""
+        """All objects of a kind, in pages. Raises ApiFailure NO_SUCH_API if it is not served.
+
+        ``once``: a failure is raised at once, whatever the retry budget (for whoever repeats it).
+        """
         context = CallContext("list", f"all {kind} ({api_version})", kind)
         selectors = _selectors(labels, fields)
 
@@ -253,9 +257,10 @@ class ApiClient:
             )
             return self._object(answer, context)
 
-        return await read_listing(
-            lambda params: self._reading(lambda: page(params)), selectors, api_version, kind
-        )
+        async def repeated(params: Mapping[str, str]) -> Manifest:
+            return await self._reading(lambda: page(params))
+
+        return await read_listing(page if once else repeated, selectors, api_version, kind)
 
     async def watch(
         self,

@@ -51,7 +51,11 @@ class Informer:
         self.kind = kind
         self._client = client
         self._clock: Clock = client.clock
-        self._selection = {"namespace": namespace, "labels": labels, "fields": fields}
+        self._selection: dict[str, str] = {
+            "namespace": namespace,
+            "labels": labels,
+            "fields": fields,
+        }
         self._idle_timeout = idle_timeout
         self._rng = rng or random.Random()
         self._objects: dict[Key, Manifest] = {}
@@ -179,7 +183,7 @@ class Informer:
         await self._clock.sleep(self._rng.uniform(ceiling / 2, ceiling))
 
     async def _list(self) -> None:
-        listing = await self._client.list(self.api_version, self.kind, **self._selection)
+        listing = await self._client.list(self.api_version, self.kind, **self._selection, once=True)
         self._objects = {_key(item): item for item in listing.items}
         self._version = listing.resource_version
         self._heard_now()

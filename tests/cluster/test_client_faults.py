@@ -5,6 +5,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -145,7 +146,7 @@ async def test_an_informer_goes_on_after_its_version_was_forgotten(
         lists = 0
         listed = client.list
 
-        async def counted(*names: str, **options: str) -> object:
+        async def counted(*names: str, **options: Any) -> object:
             nonlocal lists
             lists += 1
             return await listed(*names, **options)
