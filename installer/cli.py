@@ -6,39 +6,16 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from installer.core.errors import ExitCode
 from installer.core.version import PRODUCT_VERSION
+from installer.views.options import Options
 
 DESCRIPTION = (
     "Installs a production Matrix homeserver on Kubernetes. Nothing is done before it was shown, "
     "nothing done is forgotten, nothing that failed is left unexplained."
 )
-
-
-@dataclass(frozen=True)
-class Options:
-    """The command line as data."""
-
-    action: str  # install, resume, plan, render, uninstall, schema, faults
-    answers: Path | None
-    directory: Path | None
-    kubeconfig: Path | None
-    context: str
-    passphrase_file: Path | None
-    identity_file: Path | None
-    secrets: tuple[str, ...]
-    json: bool
-    yes: bool
-    yes_destroy: tuple[str, ...]
-    uninstall_mode: str
-    render_to: Path | None
-    render_secrets: bool
-    rehearse: bool
-    rehearse_speed: float
-    rehearse_faults: tuple[str, ...]
 
 
 def parser() -> argparse.ArgumentParser:

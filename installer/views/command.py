@@ -6,13 +6,13 @@ import json
 import sys
 from typing import TextIO
 
-from installer.cli import Options
 from installer.core.errors import ExitCode, InstallError
 from installer.core.plan import RunKind
 from installer.core.survey import PlanReport
 from installer.session import Inputs, Rehearsal, Request, Session, fault_lines, schema, unforeseen
 from installer.views.consent import confirm_destruction, confirm_plan
 from installer.views.follow import follow
+from installer.views.options import Options
 from installer.views.output import Output
 
 

@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-from installer.cli import Options
 from installer.core.errors import ExitCode, InstallError
 from installer.core.events import Progress, Recorded
 from installer.core.state import RunState
@@ -12,6 +11,7 @@ from installer.core.survey import PlanReport
 from installer.core.version import PRODUCT_VERSION
 from installer.session import Session, time_left
 from installer.views.json_lines import JsonView
+from installer.views.options import Options
 from installer.views.plain import PlainView, failure_lines
 from installer.views.plan_words import plan_lines
 
