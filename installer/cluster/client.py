@@ -20,7 +20,13 @@ from installer.cluster.network import classify_exception
 from installer.cluster.resources import Discovery, Resource, group_path
 from installer.cluster.target import ClusterTarget
 from installer.cluster.transport import TRANSPORT_ERRORS, Answer, Transport
-from installer.cluster.watching import OpenWatches, WatchEvent, read_watch
+from installer.cluster.watching import (
+    WATCH_LASTS,
+    OpenWatches,
+    WatchEvent,
+    read_watch,
+    watch_params,
+)
 from installer.core.clock import Clock
 from installer.core.objects import FIELD_MANAGER, Manifest, ObjectRef
 
@@ -275,24 +281,15 @@ class ApiClient:
     ) -> AsyncGenerator[WatchEvent]:
         """Changes after ``resource_version``, bookmarks among them, until the stream ends.
 
-        It ends without an error when the server ends it, when nothing (no bookmark either) came
-        for ``idle_timeout`` seconds, and when any call met a 503: go on from the last version
-        seen. Raises WatchExpired if that is too old (410), ApiFailure for all else. Close it
-        (``contextlib.aclosing``) when leaving it early.
+        It just ends when the server ends it, when nothing (no bookmark either) came for
+        ``idle_timeout`` seconds, and when any call met a 503: go on from the last version seen.
+        Raises WatchExpired if that is too old, ApiFailure. ``aclosing`` it when leaving early.
         """
         context = CallContext("watch", f"{kind} ({api_version})", kind)
         resource = await self.resource(api_version, kind)
-        # The server ends a watch by itself after so long; drawn, so that the watches of one run do
-        # not all come back in the same second.
-        lasts = self._rng.randint(240, 360)
+        lasts = self._rng.randint(*WATCH_LASTS)
         ends = self.clock.monotonic() + lasts
-        params = {
-            **_selectors(labels, fields),
-            "watch": "1",
-            "allowWatchBookmarks": "true",
-            "resourceVersion": resource_version,
-            "timeoutSeconds": str(lasts),
-        }
+        params = _selectors(labels, fields) | watch_params(resource_version, lasts)
         path = resource.path(namespace)
         for renewed in (False, True):
             stream = read_watch(self._transport, self._watches, path, params, idle_timeout, context)
@@ -300,8 +297,7 @@ class ApiClient:
                 async with aclosing(stream):
                     async for event in stream:
                         yield event
-                if self.clock.monotonic() < ends:
-                    self._troubled_at = self.clock.monotonic()
+                self._ended_early(ends)
                 return
             except ApiFailure as failure:
                 self._notice(failure.verdict.status)
@@ -309,6 +305,12 @@ class ApiClient:
                     raise type(failure).of(self._settled(failure.verdict)) from None
             except TRANSPORT_ERRORS as error:
                 raise self._no_answer(error, context) from error
+
+    def _ended_early(self, ends: float) -> None:
+        """A watch that ends before its time may mean that the server goes."""
+        now = self.clock.monotonic()
+        if now < ends:
+            self._troubled_at = now
 
     async def _renewed_after(self, failure: ApiFailure) -> bool:
         """Whether the credentials were refused and there are new ones."""

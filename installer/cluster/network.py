@@ -69,50 +69,62 @@ def _by_cause(cause: BaseException, context: CallContext, where: str) -> Verdict
                 "See what in the cluster is so large.",
             )
         case ssl.SSLCertVerificationError():
-            return _untrusted(cause, context, where)
-        case ssl.SSLError() if "WRONG_VERSION_NUMBER" in str(cause):
-            return _stop(
-                FailureKind.TLS_OTHER,
-                f"{where} does not speak TLS",
-                str(cause),
-                "See the scheme and port of the kubeconfig's server.",
-            )
-        case ssl.SSLError() if not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-            return _stop(
-                FailureKind.TLS_OTHER,
-                f"No TLS connection to {where}",
-                str(cause),
-                "See whether a proxy stands between, and the client certificate's state.",
-            )
-        case socket.gaierror():
-            return _retry(
-                FailureKind.DNS,
-                context,
-                f"The name in {where} cannot be resolved",
-                str(cause),
-                "See the name in the kubeconfig and this machine's DNS.",
-            )
-        case ConnectionRefusedError():
-            return _retry(
-                FailureKind.REFUSED,
-                context,
-                f"{where} refuses the connection",
-                "Nothing listens at this address and port.",
-                "See the address in the kubeconfig and whether the API server runs.",
-            )
-        case OSError() if cause.errno in _NO_ROUTE:
-            return _retry(
-                FailureKind.NO_ROUTE,
-                context,
-                f"There is no route to {where}",
-                str(cause),
-                "See this machine's network, VPN and firewall.",
-            )
+            return _untrusted(cause, where)
+        case ssl.SSLError():
+            return _no_tls(cause, where)
+        case OSError():
+            return _no_connection(cause, context, where)
         case _:
             return None
 
 
-def _untrusted(error: ssl.SSLCertVerificationError, context: CallContext, where: str) -> Verdict:
+def _no_tls(error: ssl.SSLError, where: str) -> Verdict | None:
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return None  # a connection that broke off, not a disagreement
+    if "WRONG_VERSION_NUMBER" in str(error):
+        return _stop(
+            FailureKind.TLS_OTHER,
+            f"{where} does not speak TLS",
+            str(error),
+            "See the scheme and port of the kubeconfig's server.",
+        )
+    return _stop(
+        FailureKind.TLS_OTHER,
+        f"No TLS connection to {where}",
+        str(error),
+        "See whether a proxy stands between, and the client certificate's state.",
+    )
+
+
+def _no_connection(error: OSError, context: CallContext, where: str) -> Verdict | None:
+    if isinstance(error, socket.gaierror):
+        return _retry(
+            FailureKind.DNS,
+            context,
+            f"The name in {where} cannot be resolved",
+            str(error),
+            "See the name in the kubeconfig and this machine's DNS.",
+        )
+    if isinstance(error, ConnectionRefusedError):
+        return _retry(
+            FailureKind.REFUSED,
+            context,
+            f"{where} refuses the connection",
+            "Nothing listens at this address and port.",
+            "See the address in the kubeconfig and whether the API server runs.",
+        )
+    if error.errno in _NO_ROUTE:
+        return _retry(
+            FailureKind.NO_ROUTE,
+            context,
+            f"There is no route to {where}",
+            str(error),
+            "See this machine's network, VPN and firewall.",
+        )
+    return None
+
+
+def _untrusted(error: ssl.SSLCertVerificationError, where: str) -> Verdict:
     message = getattr(error, "verify_message", "") or str(error)
     code = getattr(error, "verify_code", 0)
     if code in _X509_HOSTNAME:
@@ -139,49 +151,26 @@ def _untrusted(error: ssl.SSLCertVerificationError, context: CallContext, where:
 
 def _by_httpx(error: BaseException, context: CallContext, where: str) -> Verdict:
     within = f" within {context.timeout:g} s" if context.timeout else ""
+    said = str(error) or type(error).__name__
     match error:
         case httpx.ProxyError():
-            return _stop(
-                FailureKind.PROXY,
-                f"The proxy does not connect to {where}",
-                str(error),
-                "See proxy-url in the kubeconfig.",
-            )
+            title = f"The proxy does not connect to {where}"
+            return _stop(FailureKind.PROXY, title, said, "See proxy-url in the kubeconfig.")
         case httpx.ConnectTimeout() | httpx.PoolTimeout():
-            # Nothing was sent: the outcome is known.
-            return _retry(
-                FailureKind.NO_ANSWER,
-                context,
-                f"No connection to {where}{within}",
-                "The connection attempt timed out.",
-                _AGAIN,
-                sent=False,
-            )
+            kind, sent = FailureKind.NO_ANSWER, False
+            title = f"No connection to {where}{within}"
+            cause = "The connection attempt timed out."
         case TimeoutError() | httpx.TimeoutException():
-            return _retry(
-                FailureKind.NO_ANSWER,
-                context,
-                f"No answer from {where}{within}",
-                f"The API did not answer the {context.verb} of {context.target} in time.",
-                _AGAIN,
-            )
+            kind, sent = FailureKind.NO_ANSWER, True
+            title = f"No answer from {where}{within}"
+            cause = f"The API did not answer the {context.verb} of {context.target} in time."
         case httpx.ConnectError():
-            return _retry(
-                FailureKind.NO_ROUTE,
-                context,
-                f"No connection to {where}",
-                str(error) or "the connection failed without a reason",
-                _AGAIN,
-                sent=False,
-            )
+            kind, sent = FailureKind.NO_ROUTE, False
+            title, cause = f"No connection to {where}", said
         case _:
-            return _retry(
-                FailureKind.CONNECTION_LOST,
-                context,
-                f"The connection to {where} broke off",
-                str(error) or type(error).__name__,
-                _AGAIN,
-            )
+            kind, sent = FailureKind.CONNECTION_LOST, True
+            title, cause = f"The connection to {where} broke off", said
+    return _retry(kind, context, title, cause, _AGAIN, sent=sent)
 
 
 def _stop(kind: FailureKind, title: str, cause: str, remedy: str) -> Verdict:
@@ -195,16 +184,15 @@ def _retry(
     cause: str,
     remedy: str,
     *,
-    sent: bool | None = None,
+    sent: bool = False,
 ) -> Verdict:
-    never_sent = kind in (FailureKind.REFUSED, FailureKind.DNS, FailureKind.NO_ROUTE)
-    in_doubt = (not never_sent if sent is None else sent) and context.verb in WRITES
+    """``sent``: the request may have reached the server, so that a write may have been done."""
     return Verdict(
         kind,
         Action.RETRY,
         title,
         cause,
         remedy,
-        outcome_unknown=in_doubt,
+        outcome_unknown=sent and context.verb in WRITES,
         evidence=(f"{title}: {cause}",),
     )

@@ -19,6 +19,9 @@ from installer.cluster.failures import (
 from installer.cluster.transport import AnswerTooLarge, Transport
 from installer.core.objects import Manifest
 
+# Seconds after which the server ends a watch by itself; drawn, so that the watches of one run do
+# not all come back in the same second.
+WATCH_LASTS = (240, 360)
 START_TIMEOUT = 30.0  # seconds until the answer's headers
 MAX_EVENT = 8 * 1024 * 1024  # bytes; an object holds at most about 1.5 MiB in etcd
 
@@ -53,6 +56,16 @@ class OpenWatches:
 
     def discard(self, deadline: asyncio.Timeout) -> None:
         self._waiting.discard(deadline)
+
+
+def watch_params(resource_version: str, lasts: int) -> dict[str, str]:
+    """The query of a watch that the server ends after ``lasts`` seconds."""
+    return {
+        "watch": "1",
+        "allowWatchBookmarks": "true",
+        "resourceVersion": resource_version,
+        "timeoutSeconds": str(lasts),
+    }
 
 
 async def read_watch(
