@@ -37,11 +37,12 @@ def sizing(settings: Settings, facts: ClusterFacts | None) -> tuple[str, ...]:
     verdict = judge(row, hosts)
     consumers = registry.connection_consumers(settings)
     budget = connection_budget(consumers, row.postgres.max_connections)
+    media = object_store_usable_gb(row)  # a trial keeps it on the disks of all
+    room = f"; {media:,} GB of it for media (three copies)" if media else ""
     return (
         f"{row.name}: up to {row.concurrent_users:,} people at the same time",
         f"hosts for all of it: {sums.hosts}, {sums.cpu:,} CPU, {sums.memory_gb:,} GB memory, "
-        f"{sums.disk_gb:,} GB disk; {object_store_usable_gb(row):,} GB of it for media "
-        "(three copies)",
+        f"{sums.disk_gb:,} GB disk{room}",
         f"this cluster: {verdict.words}",
         f"database connections: {budget.words}",
     )
