@@ -74,8 +74,8 @@ def spawn(
 ) -> RehearsalProcess:
     """Start (or go on with) the simulated cluster of an install's directory.
 
-    Blocks until clients can connect. `nodes` are `NAME:CPU:MEMORY[:DISK[:ROLE]]`. The process is in a session
-    of its own and ends `idle` seconds after its last client. Raises RehearsalError.
+    Blocks until clients can connect. `nodes` are `NAME:CPU:MEMORY[:DISK[:ROLE]]`. The process is
+    in a session of its own and ends `idle` seconds after its last client. Raises RehearsalError.
     """
     folder = directory / FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 from datetime import UTC, datetime
 
 
@@ -16,6 +17,17 @@ class Clock:
     def scaled(self, seconds: float) -> float:
         """How long something that takes `seconds` in a real cluster takes here."""
         return 0.0 if math.isinf(self.speed) else seconds / self.speed
+
+    def monotonic(self) -> float:
+        """Real seconds on a clock that is never set."""
+        return time.monotonic()
+
+    def until(self, due: float) -> float | None:
+        """Cluster seconds until the monotonic time `due`; None when it has come."""
+        left = due - time.monotonic()
+        if left <= 0:
+            return None
+        return left if math.isinf(self.speed) else left * self.speed
 
     async def sleep(self, seconds: float) -> None:
         """Wait for `seconds` of cluster time."""

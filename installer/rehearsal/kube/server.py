@@ -28,8 +28,15 @@ STALL_SECONDS = 12.0
 OVERLOADED_WRITE_SECONDS = 0.02
 # Where in a run the faults that show once begin: late enough to be in the middle of something.
 RESTART_AT_WRITE = 12
+STORM_AT_WRITE = 4
 STALL_AT_PATCH = 5
 REFUSALS_OF_A_STORM = 40
+
+
+def changes_something(request: Request) -> bool:
+    """Whether a mutating request is more than a question (dry run, access review)."""
+    asks = request.path.endswith("/selfsubjectaccessreviews")
+    return not asks and request.query.get("dryRun") != "All"
 
 
 @dataclass(frozen=True)
@@ -174,7 +181,6 @@ class SimulatedApi:
         if name == "api-frozen":
             self.freeze() if on else self.thaw()
         elif name == "too-many-requests":
-            self.overloaded = on
             self._refusals = 0
         self.controllers.fault_changed(name, on)
 
@@ -193,7 +199,7 @@ class SimulatedApi:
             return refused(shutting_down())
         if request.method not in MUTATING:
             return await self._handlers.handle(request)
-        self._writes += 1
+        self._writes += changes_something(request)
         if self.faults.is_on("api-restart") and self._writes >= RESTART_AT_WRITE:
             self._spawn_restart()
             return refused(shutting_down())
@@ -202,7 +208,8 @@ class SimulatedApi:
         return response
 
     async def _write(self, request: Request) -> Response:
-        if self.overloaded and self.rules.overload_is_429_with_retry_after:
+        storm = self.faults.is_on("too-many-requests") and self._writes >= STORM_AT_WRITE
+        if (self.overloaded or storm) and self.rules.overload_is_429_with_retry_after:
             if self._writing:
                 return self._overload()
             self._writing += 1
@@ -226,7 +233,7 @@ class SimulatedApi:
         waited = not self._etcd.is_set()
         await self._etcd.wait()
         if request.method == "PATCH":
-            self._patches += 1
+            self._patches += changes_something(request)
             if self.faults.is_on("slow-etcd") and self._patches >= STALL_AT_PATCH:
                 self.faults.heal("slow-etcd")
                 await self.clock.sleep(STALL_SECONDS)

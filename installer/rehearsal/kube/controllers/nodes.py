@@ -10,7 +10,7 @@ from installer.rehearsal.kube.store import Change, Key
 NODES = "nodes."
 PODS = "pods."
 FAULT = "node-lost"
-LOST_AFTER_SECONDS = 5.0
+LOST_AFTER_SECONDS = 0.5
 EVICT_SECONDS = 300.0
 _TAINT = "node.kubernetes.io/unreachable"
 

@@ -26,6 +26,8 @@ JOB_SECONDS = 3.0
 STOP_SECONDS = 1.0
 BACKOFF_SECONDS = 10.0
 LONGEST_BACKOFF_SECONDS = 300.0
+# Real seconds: even at once is not a busy loop.
+SHORTEST_BACKOFF_SECONDS = 0.05
 _WAKING = (CLAIMS, "secrets.", "configmaps.", "nodes.")
 
 
@@ -37,7 +39,7 @@ class Pods:
         self._faults = faults
         self._scheduler = Scheduler(cluster)
         self._status = PodStatus(cluster)
-        self._stages: dict[str, set[str]] = {}
+        self._due: dict[str, dict[str, float]] = {}
         self._pulled: set[tuple[str, str]] = set()
         self._victims: dict[str, str] = {}
 
@@ -45,13 +47,13 @@ class Pods:
         """The pod; the unready pods of a namespace when something they may wait for changes."""
         if change.key[0] == PODS:
             if change.after is None and change.before is not None:
-                self._stages.pop(change.before.obj["metadata"]["uid"], None)
+                self._due.pop(change.before.obj["metadata"]["uid"], None)
                 yield from self._unscheduled()
             yield change.key
         elif change.key[0] in _WAKING and change.after is not None:
             namespace = change.key[1] or None
             for pod in self._cluster.items(PODS, namespace):
-                if (pod.get("status") or {}).get("phase") == "Pending":
+                if is_going(pod) or (pod.get("status") or {}).get("phase") == "Pending":
                     yield (PODS, pod["metadata"]["namespace"], pod["metadata"]["name"])
 
     def _unscheduled(self) -> Iterable[Key]:
@@ -70,20 +72,26 @@ class Pods:
             return None
         if not pod["spec"].get("nodeName"):
             return self._schedule(key, pod)
-        node = self._cluster.get(("nodes.", "", pod["spec"]["nodeName"]))
-        if node is None or not node_is_ready(node):
-            return None
-        return self._run(key, pod)
+        return self._run(key, pod) if self._reports(pod) else None
+
+    def _reports(self, pod: Json) -> bool:
+        """Whether the kubelet of the pod's node reports; a pod without a node has no need of it."""
+        name = pod["spec"].get("nodeName")
+        if not name or not pod["metadata"].get("deletionGracePeriodSeconds", 1):
+            return True
+        node = self._cluster.get(("nodes.", "", name))
+        return node is not None and node_is_ready(node)
 
     def _wait_once(self, pod: Json, stage: str, seconds: float) -> float | None:
-        """Seconds to wait when this stage is new, None when its wait is over."""
-        stages = self._stages.setdefault(pod["metadata"]["uid"], set())
-        if stage in stages:
-            return None
-        stages.add(stage)
-        return seconds
+        """Cluster seconds until this stage's wait is over, None when it is; begun at first."""
+        clock = self._cluster.clock
+        stages = self._due.setdefault(pod["metadata"]["uid"], {})
+        due = stages.setdefault(stage, clock.monotonic() + clock.scaled(seconds))
+        return clock.until(due)
 
     def _stop(self, key: Key, pod: Json) -> float | None:
+        if not self._reports(pod):
+            return None  # Nobody can say that its containers have ended.
         if not pod["metadata"].get("deletionGracePeriodSeconds"):
             if not pod["metadata"].get("finalizers"):
                 self._cluster.store.remove(key)
@@ -173,6 +181,9 @@ class Pods:
         return None
 
     def _unpullable(self, key: Key, pod: Json) -> float:
+        wait = self._again(pod, "backing off")
+        if wait is not None:
+            return wait
         image = pod["spec"]["containers"][0]["image"]
         failed = (
             f'failed to pull and unpack image "{image}": failed to resolve reference "{image}": '
@@ -187,14 +198,16 @@ class Pods:
             self._cluster.event(
                 pod, "Warning", "Failed", f'Failed to pull image "{image}": {failed}'
             )
-        return BACKOFF_SECONDS
+        return self._once_more(pod, "backing off", BACKOFF_SECONDS)
 
     def _running(self, key: Key, pod: Json) -> float | None:
         if self._hit("crash-loop", pod):
             return self._crash(key, pod)
         if self._status.waiting_reason(pod) == "CrashLoopBackOff":
-            self._status.running(key, pod)
-            return None
+            wait = self._again(pod, "crashing")
+            if wait is None:
+                self._status.running(key, pod)
+            return wait
         owner = owner_of(pod)
         if owner is not None and owner["kind"] == "Job":
             wait = self._wait_once(pod, "working", JOB_SECONDS)
@@ -209,8 +222,23 @@ class Pods:
         return wait
 
     def _crash(self, key: Key, pod: Json) -> float:
+        wait = self._again(pod, "crashing")
+        if wait is not None:
+            return wait
         count = self._status.crashed(key, pod)
-        return float(min(BACKOFF_SECONDS * 2 ** min(count - 1, 8), LONGEST_BACKOFF_SECONDS))
+        delay = min(BACKOFF_SECONDS * 2 ** min(count - 1, 8), LONGEST_BACKOFF_SECONDS)
+        return self._once_more(pod, "crashing", delay)
+
+    def _again(self, pod: Json, stage: str) -> float | None:
+        """Cluster seconds until a stage that repeats is due again; None when it is now."""
+        due = self._due.setdefault(pod["metadata"]["uid"], {}).get(stage)
+        return None if due is None else self._cluster.clock.until(due)
+
+    def _once_more(self, pod: Json, stage: str, seconds: float) -> float:
+        clock = self._cluster.clock
+        pause = max(clock.scaled(seconds), SHORTEST_BACKOFF_SECONDS)
+        self._due.setdefault(pod["metadata"]["uid"], {})[stage] = clock.monotonic() + pause
+        return seconds
 
     def _hit(self, fault: str, pod: Json) -> bool:
         """Whether the fault hits this pod: it takes the first workload it meets, and stays."""
