@@ -8,7 +8,8 @@ from typing import Any
 
 from installer.cluster.api import Follower
 from installer.cluster.apply import wait_for_kind
-from installer.cluster.evidence import failure_of
+from installer.cluster.evidence import events_about, failure_of, times_seen, warnings_about
+from installer.cluster.failures import ApiFailure
 from installer.cluster.handle import ClusterHandle
 from installer.cluster.readiness import ClusterView, is_gated, readiness
 from installer.cluster.readiness_parts import Readiness, State
@@ -16,6 +17,7 @@ from installer.cluster.readiness_pods import (
     PodProblem,
     owned_by,
     pod_problems,
+    refused_pods,
     workload_problem,
 )
 from installer.core.errors import InstallError
@@ -23,6 +25,7 @@ from installer.core.objects import LABEL_INSTALL, Manifest, ObjectRef
 from installer.core.step import StepContext
 
 READY_TIMEOUT = 600.0  # seconds
+EVENTS_EVERY = 15.0  # seconds between two looks at events
 LOOK_EVERY = 1.0  # for rules that depend on time; changes are seen at once
 _WORKLOADS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "Job"})
 
@@ -144,8 +147,10 @@ class _KindWait:
         self._told = told
         self._view = view
         self._wanted = {ObjectRef.of(manifest): manifest for manifest in wanted}
+        told.missing.update({str(ref): "is not looked at yet" for ref in self._wanted})
         self._since: dict[tuple[str, str, str], float] = {}
         self._seen: set[ObjectRef] = set()
+        self._refused: dict[str, int] = {}  # event -> how often it was seen to happen
         self._warnings: dict[ObjectRef, str] = {}
         first = ObjectRef.of(wanted[0])
         kind = first.kind
@@ -163,13 +168,53 @@ class _KindWait:
 
     async def run(self, within: float) -> tuple[str, ...]:
         await self._leave_out_finished()
+        end = self._handle.clock.monotonic() + within
+        await self._pods_still_refused()  # what happened before our write is no sign
+        while not await self._became_ready(min(within, EVENTS_EVERY)):
+            if self._handle.clock.monotonic() >= end:
+                raise await self._not_ready(within)
+            refused = await self._pods_still_refused()
+            if refused is not None:
+                raise await failure_of(self._handle, refused.workload, None, refused.problem)
+        return tuple(f"{ref} {line}" for ref, line in sorted(self._warnings.items()))
+
+    async def _became_ready(self, within: float) -> bool:
         try:
             await self._objects.wait_for(self._all_ready, within, every=LOOK_EVERY)
         except _PodFailure as found:
             raise await failure_of(self._handle, found.workload, found.pod, found.problem) from None
         except TimeoutError:
-            raise self._not_ready(within) from None
-        return tuple(f"{ref} {line}" for ref, line in sorted(self._warnings.items()))
+            return False
+        return True
+
+    async def _pods_still_refused(self) -> _PodFailure | None:
+        """A workload without any pod whose controller was refused one since the last look.
+
+        Only a Deployment tells so in its status; of the others there are but events.
+        """
+        found = None
+        for workload in self._missing_workloads():
+            for event in await self._refusals(workload):
+                key, count = event["metadata"]["uid"], times_seen(event)
+                if count > self._refused.get(key, 0) and not self._pods_of(workload):
+                    message = str(event.get("message", ""))
+                    problem = refused_pods(workload, message, f"{event['reason']} {message}")
+                    found = _PodFailure(workload, None, problem)
+                self._refused[key] = count
+        return found
+
+    async def _refusals(self, workload: Manifest) -> tuple[Manifest, ...]:
+        try:
+            found = await warnings_about(self._handle, workload)
+        except ApiFailure:
+            return ()  # without the right to read events the time-out tells less, but tells
+        return tuple(event for event in found if event.get("reason") == "FailedCreate")
+
+    def _missing_workloads(self) -> list[Manifest]:
+        live = [self._objects.objects.get((r.namespace, r.name)) for r in self._wanted]
+        return [
+            manifest for manifest in live if manifest is not None and manifest["kind"] in _WORKLOADS
+        ]
 
     async def _leave_out_finished(self) -> None:
         """Jobs that finished and were removed before anybody looked."""
@@ -178,6 +223,7 @@ class _KindWait:
                 await self._handle.api.get(ref) is None
             ):
                 del self._wanted[ref]
+                self._told.missing.pop(str(ref), None)
 
     def _all_ready(self, objects: Mapping[tuple[str, str], Manifest]) -> bool:
         ready = True
@@ -230,28 +276,37 @@ class _KindWait:
         refused = workload_problem(workload)
         if refused is not None and self._lasts(refused):
             raise _PodFailure(workload, None, refused)
-        pods = self._pods.objects.values() if self._pods else ()
-        sets = tuple(self._sets.objects.values()) if self._sets else ()
         name = f"{workload['kind']} {workload['metadata']['name']}"
-        for pod in owned_by(workload, pods, sets):
+        for pod in self._pods_of(workload):
             for problem in pod_problems(pod, name):
                 if self._lasts(problem):
-                    raise _PodFailure(workload, dict(pod), problem)
+                    raise _PodFailure(workload, pod, problem)
+
+    def _pods_of(self, workload: Manifest) -> list[Manifest]:
+        """Of its current revision."""
+        pods = self._pods.objects.values() if self._pods else ()
+        sets = tuple(self._sets.objects.values()) if self._sets else ()
+        return [dict(pod) for pod in owned_by(workload, pods, sets)]
 
     def _lasts(self, problem: PodProblem) -> bool:
         now = self._handle.clock.monotonic()
         return now - self._since.setdefault(problem.key, now) >= problem.grace
 
-    def _not_ready(self, within: float) -> InstallError:
+    async def _not_ready(self, within: float) -> InstallError:
         missing = {r: why for r, why in self._told.missing.items() if r in map(str, self._wanted)}
         first = next(iter(sorted(missing)), "an object")
+        evidence = [f"waited {within:.0f} s"]
+        for ref in self._wanted:
+            live = self._objects.objects.get((ref.namespace, ref.name))
+            if str(ref) in missing and live is not None and len(evidence) < 10:
+                evidence += await events_about(self._handle, live)
         return InstallError(
             "NOT-READY",
             f"{first} did not become ready in time",
             "; ".join(f"{ref} {why}" for ref, why in sorted(missing.items())[:10]),
             "See the events and logs of what is named above, then try again.",
             retryable=True,
-            evidence=(f"waited {within:.0f} s",),
+            evidence=tuple(evidence),
         )
 
 

@@ -4,6 +4,7 @@ On a terminal one more line below the events says what is going on now; it is dr
 place and never stays behind. Nothing rests on colour: there is none.
 """
 
+import re
 import shutil
 import textwrap
 from collections.abc import Callable, Iterable
@@ -17,6 +18,7 @@ from installer.core.state import RunState, StepState, StepStatus
 from installer.views import words
 
 ERASE_LINE = "\r\x1b[K"
+_AGAIN = re.compile(r"; again in [\d.]+ s$")
 
 
 class PlainView:
@@ -34,22 +36,27 @@ class PlainView:
         self._terminal = terminal
         self._zone = zone
         self._left = left
-        self._last_seen: dict[str, str] = {}
+        self._told: dict[str, set[str]] = {}  # by step: what was told of its waits
         self._status = ""
 
     def record(self, record: ev.Recorded, state: RunState) -> None:
         """One line for the event; several for a failure, which must explain itself."""
+        if isinstance(record.event, ev.StepIntent):
+            self._told.pop(record.event.step, None)
         stamp = words.clock_time(record.time, self._zone)
         for word, text in _sentences(record.event, state):
             self._stamped(stamp, word, text)
         self._draw_status(state)
 
     def progress(self, progress: ev.Progress, state: RunState) -> None:
-        """Waits are shown when what they last saw changes; log lines only on a terminal."""
-        if progress.kind == "waiting" and self._last_seen.get(progress.step) != progress.text:
-            self._last_seen[progress.step] = progress.text
+        """A wait has a line for each thing that it sees for the first time in an attempt, however
+        often and when it is tried again."""
+        seen = _AGAIN.sub("", progress.text)
+        told = self._told.setdefault(progress.step, set())
+        if progress.kind == "waiting" and seen not in told:
+            told.add(seen)
             stamp = words.clock_time(progress.time, self._zone)
-            self._stamped(stamp, "WAIT", f"{_title(state.plan, progress.step)}: {progress.text}")
+            self._stamped(stamp, "WAIT", f"{_title(state.plan, progress.step)}: {seen}")
         self._draw_status(state)
 
     def say(self, text: str = "") -> None:

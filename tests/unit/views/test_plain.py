@@ -101,6 +101,23 @@ def test_progress_is_told_once_for_the_same_sight() -> None:
     ]
 
 
+def test_trying_again_is_told_once_an_attempt() -> None:
+    out = io.StringIO()
+    view = PlainView(out, terminal=False, zone=ZONE)
+    records = recorded(started(), approved(PLAN), ev.StepIntent("one", "h"))
+    state = fold(records)
+
+    def wait(*texts: str) -> None:
+        for text in texts:
+            view.progress(ev.Progress("waiting", "one", text, "2026-11-23T14:00:00Z"), state)
+
+    wait("a refuses; again in 0.3 s", "b refuses; again in 1.2 s", "a refuses; again in 12.9 s")
+    assert out.getvalue().count("a refuses\n") == out.getvalue().count("WAIT") - 1 == 1
+    view.record(records[-1], state)
+    wait("a refuses; again in 0.5 s")
+    assert out.getvalue().count("a refuses\n") == 2
+
+
 def test_the_status_line_gives_the_time_left_as_a_range_and_is_empty_when_idle() -> None:
     records = recorded(started(), approved(PLAN), ev.StepIntent("one", "h"))
     assert status_line(fold(records), (130, 500)).endswith("Left 2 to 8 min")
