@@ -6,6 +6,7 @@ by the rules of its Configuration Manual, section 2.2 "Quoting and escaping".
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 
 _REDIS_PLAIN = re.compile(r"[A-Za-z0-9._:/+*-]+")
 _HAPROXY_PLAIN = re.compile(r"[A-Za-z0-9._:/+*@%-]+")
@@ -31,17 +32,37 @@ def _redis_character(byte: int) -> str:
     return character if 0x20 <= byte < 0x7F else f"\\x{byte:02x}"
 
 
+@dataclass(frozen=True)
+class HaproxyVariable:
+    """Stands for the value of an environment variable that HAProxy is started with."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Z][A-Z0-9_]*", self.name):
+            raise ValueError(f"{self.name!r} is not the name of an environment variable")
+
+
 def haproxy_word(value: object) -> str:
-    """One word of a line: text or a whole number. Raises ValueError on NUL."""
+    """One word of a line: text, a whole number, a variable, or a list of these put together.
+
+    Raises ValueError on NUL, which no word can hold.
+    """
+    parts = value if isinstance(value, list | tuple) else [value]
+    quoted = "".join(_haproxy_part(part) for part in parts)
+    return quoted if _HAPROXY_PLAIN.fullmatch(quoted) else f'"{quoted}"'
+
+
+def _haproxy_part(value: object) -> str:
+    if isinstance(value, HaproxyVariable):
+        return "${" + value.name + "}"
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
         raise TypeError(f"{type(value).__name__} has no form in haproxy.cfg")
     if "\0" in value:
         raise ValueError("haproxy.cfg cannot hold a NUL")
-    if _HAPROXY_PLAIN.fullmatch(value):
-        return value
-    return '"' + "".join(_haproxy_character(byte) for byte in value.encode()) + '"'
+    return "".join(_haproxy_character(byte) for byte in value.encode())
 
 
 def _haproxy_character(byte: int) -> str:

@@ -5,12 +5,12 @@ can never become structure. Text configuration has one filter a format (:mod:`co
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import FileSystemLoader, StrictUndefined, nodes
+from jinja2 import FileSystemLoader, StrictUndefined, Undefined, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from manifests.config_text import FILTERS
@@ -52,8 +52,18 @@ def _environment(folder: Path) -> ImmutableSandboxedEnvironment:
         autoescape=False,
     )
     environment.globals.clear()
-    environment.filters = {"yaml": yaml_value, **FILTERS}
+    filters = {"yaml": yaml_value, **FILTERS}
+    environment.filters = {name: _of_known_values(filter_) for name, filter_ in filters.items()}
     return environment
+
+
+def _of_known_values(filter_: Callable[[object], str]) -> Callable[[object], str]:
+    def checked(value: object) -> str:
+        if isinstance(value, Undefined):
+            str(value)  # raises, with the name of what is missing
+        return filter_(value)
+
+    return checked
 
 
 _REFUSED: tuple[type[nodes.Node], ...] = (

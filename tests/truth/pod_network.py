@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import socket
-import struct
 import subprocess
 import threading
 from collections.abc import Callable
@@ -69,16 +68,6 @@ class Namespaces:
         """A connection from inside, for use anywhere. Raises OSError."""
         return self._inside(lambda: socket.create_connection((address, port), timeout))
 
-    def datagrams(self, address: str, port: int) -> socket.socket:
-        """A bound UDP socket inside, for use anywhere."""
-
-        def bound() -> socket.socket:
-            made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            made.bind((address, port))
-            return made
-
-        return self._inside(bound)
-
     def _inside(self, make: Callable[[], T]) -> T:
         """Calls ``make`` in a thread that has moved into the network namespace."""
         result: list[T] = []
@@ -109,71 +98,37 @@ class Namespaces:
             self._holder.stdout.close()
 
 
-class NameServer:
-    """Answers A queries out of ``records`` (name without the last dot to address)."""
-
-    def __init__(self, listening: socket.socket) -> None:
-        self.records: dict[str, str] = {}
-        self._socket = listening
-        self._closing = False
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        while not self._closing:
-            query, client = self._socket.recvfrom(4096)
-            if query:
-                self._socket.sendto(self._answer(query), client)
-
-    def _answer(self, query: bytes) -> bytes:
-        """RFC 1035; NXDOMAIN for unknown names, no data for other types than A."""
-        position, labels = 12, []
-        while query[position]:
-            length = query[position]
-            labels.append(query[position + 1 : position + 1 + length].decode())
-            position += 1 + length
-        question = query[12 : position + 5]
-        (kind,) = struct.unpack("!H", query[position + 1 : position + 3])
-        address = self.records.get(".".join(labels).lower())
-        code, answer = (0, b"") if address else (3, b"")
-        if address and kind == 1:
-            answer = b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 1, 4) + socket.inet_aton(address)
-        flags = 0x8580 | code
-        counts = struct.pack("!HHHHH", flags, 1, 1 if answer else 0, 0, 0)
-        return query[:2] + counts + question + answer
-
-    def close(self) -> None:
-        """Ends the thread too: an empty datagram from itself wakes it."""
-        self._closing = True
-        self._socket.sendto(b"", self._socket.getsockname())
-        self._thread.join(10)
-        self._socket.close()
-
-
 class PodNetwork:
-    """A bridge that pods are plugged into, and a name server at its address."""
+    """A bridge that pods are plugged into."""
 
     def __init__(self) -> None:
         require_tools()
         self.hub = Namespaces()
-        self.address = "10.77.0.1"
         self._next = 10
         self.hub.run("ip", "link", "add", "br0", "type", "bridge")
-        self.hub.run("ip", "addr", "add", f"{self.address}/24", "dev", "br0")
+        self.hub.run("ip", "addr", "add", "10.77.0.1/16", "dev", "br0")
         self.hub.run("ip", "link", "set", "br0", "up")
-        self.names = NameServer(self.hub.datagrams(self.address, 53))
 
-    def plug(self, pod: Namespaces) -> tuple[str, str]:
-        """Gives the pod a new address; returns it and the name of its port at the bridge."""
+    def plug(self, pod: Namespaces, service: int | None = None) -> tuple[str, str]:
+        """Gives the pod a new address; returns it and the name of its port at the bridge.
+
+        ``service`` numbers a Service that stands for this pod alone: its address is the pod's too,
+        in place of the translation that kube-proxy does. The link address goes with it, so that
+        nobody's neighbour table outlives a pod, as none is behind a real Service.
+        """
         self._next += 1
         address, port = f"10.77.0.{self._next}", f"port{self._next}"
-        self.hub.run("ip", "link", "add", port, "type", "veth", "peer", "name", "eth0")
+        link = f"02:00:00:00:{0 if service is None else 1:02x}:{service or self._next:02x}"
+        ends = ("type", "veth", "peer", "name", "eth0", "address", link)
+        self.hub.run("ip", "link", "add", port, *ends)
         self.hub.run("ip", "link", "set", port, "master", "br0", "up")
         # The peer is moved from outside: the pod's PID has no meaning inside the hub.
         enter = ["nsenter", f"--target={self.hub.pid}", "--net", "--"]
         move = ["ip", "link", "set", "eth0", "netns", str(pod.pid)]
         subprocess.run([*enter, *move], check=True, timeout=30)
-        pod.run("ip", "addr", "add", f"{address}/24", "dev", "eth0")
+        pod.run("ip", "addr", "add", f"{address}/16", "dev", "eth0")
+        if service is not None:
+            pod.run("ip", "addr", "add", f"{service_address(service)}/16", "dev", "eth0")
         pod.run("ip", "link", "set", "eth0", "up")
         return address, port
 
@@ -182,5 +137,9 @@ class PodNetwork:
         self.hub.run("ip", "link", "set", port, state)
 
     def close(self) -> None:
-        self.names.close()
         self.hub.close()
+
+
+def service_address(service: int) -> str:
+    """The address of a numbered Service."""
+    return f"10.77.1.{service}"

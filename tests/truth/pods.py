@@ -19,7 +19,11 @@ from tests.truth.pod_network import Namespaces, PodNetwork, die_with_parent
 
 
 class Pod:
-    """One pod of a workload. Containers are started by hand; nothing restarts by itself."""
+    """One pod of a workload. Containers are started by hand; nothing restarts by itself.
+
+    ``services`` are the variables with Services' addresses that a kubelet would set; ``service``
+    is the number of the Service that stands for this pod alone.
+    """
 
     def __init__(
         self,
@@ -28,16 +32,19 @@ class Pod:
         name: str,
         contents: Mapping[tuple[str, str], Mapping[str, bytes]],
         folder: Path,
+        *,
+        services: Mapping[str, str],
+        service: int | None = None,
     ) -> None:
         self.name = name
-        self._network = network
         self.spec: dict[str, Any] = workload["spec"]["template"]["spec"]
         self._contents = contents
         self._folder = folder / name
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
         self.namespaces = Namespaces()
-        self.address, self.port = network.plug(self.namespaces)
+        self.address, self.port = network.plug(self.namespaces, service)
+        self._services = services if self.spec["enableServiceLinks"] else {}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._lay_out_volumes()
 
@@ -58,9 +65,9 @@ class Pod:
                         place, self._contents[(kind, volume[kind][key])], volume[kind], group
                     )
             places[volume["name"]] = place
-        resolv = self._folder / "resolv.conf"
-        resolv.write_text(f"nameserver {self._network.address}\n")
-        script = ["set -e", f"mount --bind {resolv} /etc/resolv.conf", "mount -t tmpfs tmpfs /srv"]
+        nothing = self._folder / "resolv.conf"
+        nothing.write_text("# There is no name server: nothing may need one.\n")
+        script = ["set -e", f"mount --bind {nothing} /etc/resolv.conf", "mount -t tmpfs tmpfs /srv"]
         mounts = {
             mount["mountPath"]: places[mount["name"]]
             for container in self.spec["containers"]
@@ -82,7 +89,7 @@ class Pod:
             os.chmod(file, source["defaultMode"])
 
     def _environment(self, container: Mapping[str, Any]) -> dict[str, str]:
-        values = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
+        values = {"PATH": os.environ["PATH"], "LC_ALL": "C", **self._services}
         for variable in container.get("env", ()):
             if "valueFrom" in variable:
                 assert variable["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name"

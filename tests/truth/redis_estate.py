@@ -12,22 +12,11 @@ from installer.core.secrets import make_secret
 from installer.core.settings_validation import validate_settings
 from manifests.registry import all_components, secret_declarations, settings_model
 from manifests.rendering import Renderer
-from tests.truth.pod_network import PodNetwork
+from tests.truth.pod_network import PodNetwork, service_address
 from tests.truth.pods import Pod, contents_of
 from tests.truth.redis_client import Connection, RedisError
 
 NAME = "redis-synapse"
-
-
-def until(check: Callable[[], bool], what: str, timeout: float = 20.0) -> float:
-    """Waits for a condition, looking 20 times a second; seconds waited. Fails with ``what``."""
-    started = time.monotonic()
-    pause = threading.Event()
-    while not check():
-        waited = time.monotonic() - started
-        assert waited < timeout, f"after {timeout:.0f} s: {what}"
-        pause.wait(0.05)
-    return time.monotonic() - started
 
 
 def rendered(
@@ -73,25 +62,40 @@ class Estate:
         by_name = {(m["kind"], m["metadata"]["name"]): m for m in manifests}
         self._servers = by_name[("StatefulSet", NAME)]
         self._proxy = by_name[("Deployment", f"{NAME}-proxy")]
-        service = self._servers["spec"]["serviceName"]
-        namespace = self._servers["metadata"]["namespace"]
-        self.domain = f"{service}.{namespace}.svc.cluster.local"
+        self._services = {
+            f"REDIS_SYNAPSE_{number}_SERVICE_HOST": service_address(number + 1)
+            for number in range(self.size)
+            if ("Service", f"{NAME}-{number}") in by_name
+        }
         self.password = self.secrets[f"{NAME}-password"]
         self.servers: dict[int, Pod] = {}
         self.proxies: list[Pod] = []
+
+    def until(self, check: Callable[[], bool], what: str, timeout: float = 20.0) -> None:
+        """Waits for a condition, looking 20 times a second. Fails with ``what`` and all logs."""
+        started = time.monotonic()
+        pause = threading.Event()
+        while not check():
+            if time.monotonic() - started > timeout:
+                raise AssertionError(f"after {timeout:.0f} s: {what}\n{self.logs()}")
+            pause.wait(0.05)
 
     @property
     def size(self) -> int:
         return int(self._servers["spec"]["replicas"])
 
-    def host(self, number: int) -> str:
-        return f"{NAME}-{number}.{self.domain}"
-
     def make_server(self, number: int) -> Pod:
         """A new pod with a new address, its containers started."""
         name = f"{NAME}-{number}"
-        pod = Pod(self.network, self._servers, name, self._contents, self._folder)
-        self.network.names.records[self.host(number)] = pod.address
+        pod = Pod(
+            self.network,
+            self._servers,
+            name,
+            self._contents,
+            self._folder,
+            services=self._services,
+            service=number + 1,
+        )
         self.servers[number] = pod
         for container in pod.spec["containers"]:
             if container["name"] != "exporter":  # its program is not to be had here
@@ -99,18 +103,23 @@ class Estate:
         return pod
 
     def lose_server(self, number: int) -> None:
-        """The pod's host is gone: no goodbye, no name, no address."""
+        """The pod's host is gone, without a goodbye."""
         self.servers.pop(number).close()
-        self.network.names.records.pop(self.host(number), None)
 
     def delete_server(self, number: int) -> None:
         """The pod is deleted in order, as in a rollout or a drain."""
         self.servers.pop(number).stop()
-        self.network.names.records.pop(self.host(number), None)
 
     def make_proxy(self) -> Pod:
         name = f"{NAME}-proxy-{len(self.proxies)}"
-        pod = Pod(self.network, self._proxy, name, self._contents, self._folder)
+        pod = Pod(
+            self.network,
+            self._proxy,
+            name,
+            self._contents,
+            self._folder,
+            services=self._services,
+        )
         self.proxies.append(pod)
         pod.start("haproxy")
         return pod
@@ -140,11 +149,13 @@ class Estate:
         """Until every container is ready by its own probes and clients reach the one master."""
         for number, pod in list(self.servers.items()):
             ready = partial(pod.probe, "server", "readinessProbe")
-            until(ready, f"server {number} is not ready:\n{pod.log('server')}", timeout)
+            self.until(ready, f"server {number} is not ready", timeout)
         if self.size > 1:
-            until(self.quorum, "no quorum", timeout)
+            self.until(self.quorum, "no quorum", timeout)
         for proxy in range(len(self.proxies)):
-            until(partial(self.leads_to_master, proxy), f"proxy {proxy} has no master", timeout)
+            self.until(
+                partial(self.leads_to_master, proxy), f"proxy {proxy} has no master", timeout
+            )
 
     def leads_to_master(self, proxy: int) -> bool:
         """Whether the proxy says that it has a master, and new connections lead to the only one."""
@@ -220,7 +231,7 @@ class Estate:
         with self.client(proxy) as connection:
             answer = connection.call("CONFIG", "GET", "replica-announce-ip")
         assert isinstance(answer, list)
-        return int(str(answer[1]).partition(".")[0].rpartition("-")[2])
+        return int(str(answer[1]).rpartition(".")[2]) - 1
 
     def logs(self) -> str:
         parts = []

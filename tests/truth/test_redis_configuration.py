@@ -1,5 +1,6 @@
 """Every option that is rendered or may be added is known to the program that is at hand."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -22,8 +23,16 @@ def test_haproxy_takes_the_configuration(row: str, estate_name: str, tmp_path: P
     text = contents_of(manifests)[("secret", f"{estate_name}-proxy-config")]["haproxy.cfg"]
     file = tmp_path / "haproxy.cfg"
     file.write_bytes(text)
+    addresses = {
+        f"{estate_name}-{number}".upper().replace("-", "_") + "_SERVICE_HOST": "10.96.0.1"
+        for number in range(3)
+    }
     done = subprocess.run(
-        ["haproxy", "-c", "-f", str(file)], capture_output=True, text=True, timeout=30
+        ["haproxy", "-c", "-f", str(file)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        env={"PATH": os.environ["PATH"], **addresses},
     )
     assert done.returncode == 0, done.stderr
     assert "[WARNING]" not in done.stderr, done.stderr

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from tests.truth.redis_client import Connection, RedisError
-from tests.truth.redis_estate import Estate, until
+from tests.truth.redis_estate import Estate
 from tests.truth.redis_writer import Writer
 
 pytestmark = pytest.mark.timeout(180)
@@ -41,11 +41,11 @@ def test_wrong_password_is_refused(estate: Estate) -> None:
 def test_master_killed_a_client_writes_again(estate: Estate) -> None:
     old = estate.master()
     with Writer(estate.client) as writer:
-        until(lambda: len(writer.acknowledged) > 20, "the writer does not write")
+        estate.until(lambda: len(writer.acknowledged) > 20, "the writer does not write")
         killed = time.monotonic()
         estate.servers[old].kill("server")
-        until(lambda: writer.wrote_since(killed), f"no write again:\n{estate.logs()}", 20)
-        until(lambda: estate.masters() not in ([], [old]), "no new master")
+        estate.until(lambda: writer.wrote_since(killed), "no write again", 20)
+        estate.until(lambda: estate.masters() not in ([], [old]), "no new master")
     assert writer.longest_gap(killed) < WRITES_AGAIN
     assert writer.misplaced == []
     assert estate.master() != old
@@ -70,9 +70,9 @@ def test_killed_master_comes_back_as_replica_with_the_data(estate: Estate) -> No
 
 def test_published_messages_arrive_after_a_failover(estate: Estate) -> None:
     estate.servers[estate.master()].kill("server")
-    until(lambda: len(estate.masters()) == 1, f"no new master:\n{estate.logs()}")
+    estate.until(lambda: len(estate.masters()) == 1, "no new master")
     for proxy in (0, 1):
-        until(partial(estate.leads_to_master, proxy), f"proxy {proxy} has no master")
+        estate.until(partial(estate.leads_to_master, proxy), f"proxy {proxy} has no master")
     with estate.client(0) as first, estate.client(1) as second, estate.client(1) as publisher:
         for subscriber in (first, second):
             assert subscriber.call("SUBSCRIBE", "example.org") == ["subscribe", "example.org", 1]
@@ -87,36 +87,41 @@ def test_old_sessions_end_when_the_master_changes(estate: Estate) -> None:
         assert sentinel.call("SENTINEL", "FAILOVER", "redis-synapse") == "OK"
         started = time.monotonic()
         # Refused by a replica, or cut off: either way no write goes astray.
-        until(lambda: refuses(client), f"the session goes on:\n{estate.logs()}")
+        estate.until(lambda: refuses(client), "the session goes on")
     assert time.monotonic() - started < WRITES_AGAIN
-    until(lambda: estate.masters() not in ([], [old]), "no new master")
+    estate.until(lambda: estate.masters() not in ([], [old]), "no new master")
 
 
 def test_frozen_master_gets_no_connections_when_it_wakes(estate: Estate) -> None:
     old = estate.master()
     estate.servers[old].signal("server", "STOP")
     try:
-        until(lambda: reaches_another(estate, old), f"no failover:\n{estate.logs()}")
+        estate.until(lambda: reaches_another(estate, old), "no failover", 40)
     finally:
         estate.servers[old].signal("server", "CONT")
     woken = time.monotonic()
     while time.monotonic() - woken < 3:
         assert estate.reached() != old
-    until(lambda: estate.masters() not in ([], [old]) and old not in estate.masters(),
-          f"the former master did not step down:\n{estate.logs()}")  # fmt: skip
+    estate.until(
+        lambda: estate.masters() not in ([], [old]) and old not in estate.masters(),
+        "the former master did not step down",
+    )
 
 
 def test_partitioned_master_steps_down_when_it_is_back(estate: Estate) -> None:
     old = estate.master()
     pod = estate.servers[old]
     with Writer(estate.client) as writer:
-        until(lambda: len(writer.acknowledged) > 20, "the writer does not write")
+        estate.until(lambda: len(writer.acknowledged) > 20, "the writer does not write")
         cut = time.monotonic()
         estate.network.set_link(pod.port, "down")
-        until(lambda: writer.wrote_since(cut + 1), f"no write again:\n{estate.logs()}", 20)
+        estate.until(lambda: writer.wrote_since(cut + 1), "no write again", 20)
         estate.network.set_link(pod.port, "up")
-        until(lambda: estate.masters() not in ([], [old]) and len(estate.masters()) == 1,
-              f"two masters stay:\n{estate.logs()}", 30)  # fmt: skip
+        estate.until(
+            lambda: estate.masters() not in ([], [old]) and len(estate.masters()) == 1,
+            "two masters stay",
+            30,
+        )
     assert writer.misplaced == []
     assert estate.master() != old
 
@@ -126,11 +131,11 @@ def test_deleted_pod_hands_over_first(estate: Estate) -> None:
     with estate.client() as client:
         client.call("SET", "kept", "through the drain")
     with Writer(estate.client) as writer:
-        until(lambda: len(writer.acknowledged) > 20, "the writer does not write")
+        estate.until(lambda: len(writer.acknowledged) > 20, "the writer does not write")
         asked = time.monotonic()
         estate.delete_server(old)
         estate.make_server(old)
-        until(lambda: writer.wrote_since(asked + 3), f"no write again:\n{estate.logs()}", 20)
+        estate.until(lambda: writer.wrote_since(asked + 3), "no write again", 20)
     assert writer.longest_gap(asked) < WRITES_AGAIN
     assert writer.misplaced == []
     estate.wait_whole()
@@ -143,7 +148,7 @@ def test_lost_host_comes_back_under_another_address(estate: Estate) -> None:
     old = estate.master()
     before = estate.servers[old].address
     estate.lose_server(old)
-    until(lambda: reaches_another(estate, old), f"no failover:\n{estate.logs()}")
+    estate.until(lambda: reaches_another(estate, old), "no failover", 40)
     assert estate.make_server(old).address != before
     estate.wait_whole()
     assert estate.master() != old
@@ -170,7 +175,7 @@ def test_power_cut_and_one_host_does_not_come_back(estate: Estate) -> None:
     for pod in estate.servers.values():
         pod.start("server")
         pod.start("sentinel")
-    until(lambda: reaches_another(estate, old), f"no master again:\n{estate.logs()}", 60)
+    estate.until(lambda: reaches_another(estate, old), "no master again", 60)
 
 
 def refuses(session: Connection) -> bool:

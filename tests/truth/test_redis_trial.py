@@ -1,6 +1,6 @@
 """The trial row in the real programs: one server, one proxy, no Sentinel."""
 
-from tests.truth.redis_estate import Estate, until
+from tests.truth.redis_estate import Estate
 
 
 def test_trial_serves_and_survives_a_restart(trial_estate: Estate) -> None:
@@ -9,7 +9,9 @@ def test_trial_serves_and_survives_a_restart(trial_estate: Estate) -> None:
         assert client.role() == "master"
         assert client.call("SET", "written", "1") == "OK"
     estate.servers[0].kill("server")
-    until(lambda: estate.health(estate.proxies[0], "/master") == 503, "the loss is not noticed")
+    estate.until(
+        lambda: estate.health(estate.proxies[0], "/master") == 503, "the loss is not noticed"
+    )
     assert estate.health(estate.proxies[0], "/alive") == 200
     estate.servers[0].start("server")
     estate.wait_whole()

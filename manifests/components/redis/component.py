@@ -25,6 +25,7 @@ from manifests.component import (
 from manifests.components.redis import estates, extra, facts
 from manifests.components.redis.estates import Estate
 from manifests.config import Config, DataConfig, FileConfig, SecretRef, TextConfig
+from manifests.config_text import HaproxyVariable
 from manifests.context import ComponentContext
 from manifests.contributions import AlertRules, Contribution, Dashboard, ScrapeTarget
 from manifests.settings import ComponentSettings
@@ -39,6 +40,7 @@ SCRIPTS = (
     "step-down.sh",
     "probe.sh",
 )
+POD_LABEL = "statefulset.kubernetes.io/pod-name"  # set by Kubernetes on each pod
 MONITORING = "monitoring"  # the component that takes scrape targets, when there is one
 
 
@@ -92,7 +94,10 @@ def _proxy_config(estate: Estate) -> Mapping[str, Config]:
         "sentinel": estate.sentinel,
         "master": estate.master_name,
         "quorum": estate.quorum,
-        "servers": [{"name": host.partition(".")[0], "host": host} for host in estate.hosts],
+        "servers": [
+            {"name": name, "address": HaproxyVariable(_address_variable(name))}
+            for name in estate.members
+        ],
         "port": estates.SERVER_PORT,
         "sentinel_port": estates.SENTINEL_PORT,
         "health_port": estates.PROXY_HEALTH_PORT,
@@ -100,6 +105,11 @@ def _proxy_config(estate: Estate) -> Mapping[str, Config]:
     if estate.sentinel:
         values["sentinel_password"] = SecretRef(f"redis-{estate.name}-sentinel-password")
     return {"haproxy.cfg": TextConfig("haproxy.cfg.j2", "haproxy", values)}
+
+
+def _address_variable(service: str) -> str:
+    """The variable in which a pod finds a Service's address (enableServiceLinks)."""
+    return f"{service.upper().replace('-', '_')}_SERVICE_HOST"
 
 
 def _objects(estate: Estate, further: Mapping[str, Any]) -> tuple[ObjectFile, ...]:
@@ -111,8 +121,11 @@ def _objects(estate: Estate, further: Mapping[str, Any]) -> tuple[ObjectFile, ..
             "replicas": estate.replicas,
             "sentinel": estate.sentinel,
             "quorum_text": str(estate.quorum),
-            "hosts": " ".join(estate.hosts),
-            "domain": estate.domain,
+            "members": [
+                {"name": name, "selector": {**estate.servers.selector, POD_LABEL: name}}
+                for name in estate.members
+            ],
+            "pods": " ".join(estate.members),
             "size": {"cpu": estate.size.cpu, "memory_gb": estate.size.memory_gb},
             "sidecar": _size(estates.SIDECAR_SIZE),
             "state_limit": f"{estate.memory // estates.MIB + 64}Mi",
@@ -169,13 +182,12 @@ def _flows(estate: Estate) -> tuple[Flow, ...]:
     )
 
 
-def _endpoints(estate: Estate, cluster_domain: str) -> tuple[Endpoint, ...]:
-    host = f"{estate.proxy.name}.{estate.proxy.namespace}.svc.{cluster_domain}"
+def _endpoints(estate: Estate) -> tuple[Endpoint, ...]:
     found = [
         Endpoint(
             name=estate.name,
             title=f"the master of {estate.name}'s Redis, through the proxy",
-            host=host,
+            host=f"{estate.proxy.name}.{estate.domain}",
             port=estates.SERVER_PORT,
             pods=estate.proxy.name,
             pod_ports=("redis",),
@@ -187,13 +199,15 @@ def _endpoints(estate: Estate, cluster_domain: str) -> tuple[Endpoint, ...]:
             Endpoint(
                 name=f"{estate.name}-sentinel",
                 title=f"{estate.name}'s Redis for clients that speak Sentinel",
-                host=estate.domain,
+                host=f"{estate.members[0]}.{estate.domain}",
                 port=estates.SENTINEL_PORT,
                 pods=estate.servers.name,
                 pod_ports=("redis", "sentinel"),
                 facts={
                     "master_name": estate.master_name,
-                    "addresses": [f"{h}:{estates.SENTINEL_PORT}" for h in estate.hosts],
+                    "addresses": [
+                        f"{name}.{estate.domain}:{estates.SENTINEL_PORT}" for name in estate.members
+                    ],
                 },
                 secrets={
                     "password": f"redis-{estate.name}-password",
@@ -258,7 +272,7 @@ def declare(ctx: ComponentContext) -> Declaration:
         objects=(shared, *(o for e in both for o in _objects(e, ctx.settings.extra))),
         pods=tuple(pods for e in both for pods in (e.servers, e.proxy)),
         flows=tuple(flow for e in both for flow in _flows(e)),
-        endpoints=tuple(o for e in both for o in _endpoints(e, ctx.install.cluster_domain)),
+        endpoints=tuple(o for e in both for o in _endpoints(e)),
         secrets=tuple(secret for e in both for secret in _secrets(e)),
         proofs=tuple(proof for e in both for proof in _proofs(e)),
         contributions=(

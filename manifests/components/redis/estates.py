@@ -34,7 +34,7 @@ class Estate:
     servers: PodSet
     proxy: PodSet
     eviction: str
-    domain: str  # of the servers' own names
+    domain: str  # of the namespace's Services
 
     @property
     def sentinel(self) -> bool:
@@ -50,9 +50,14 @@ class Estate:
         return self.replicas // 2 + 1
 
     @property
-    def hosts(self) -> tuple[str, ...]:
-        """Names of the servers' pods."""
-        return tuple(f"{self.servers.name}-{n}.{self.domain}" for n in range(self.replicas))
+    def members(self) -> tuple[str, ...]:
+        """Names of the servers' pods, and of the Services that stand for one pod each.
+
+        Sentinels, replicas and proxies know each other by these Services' addresses, which stay
+        when a pod is made anew: a Sentinel looks up names in its only thread, and one that waits
+        for a name server stops watching ("TILT") for half a minute.
+        """
+        return tuple(f"{self.servers.name}-{n}" for n in range(self.replicas))
 
     @property
     def memory(self) -> int:
@@ -111,6 +116,6 @@ def _estate(ctx: ComponentContext, name: str, size: Size, replicas: int, evictio
         node_role=Role.APP,
         priority=Priority.INFRASTRUCTURE,
     )
-    domain = f"{full}-pods.{servers.namespace}.svc.{ctx.install.cluster_domain}"
+    domain = f"{servers.namespace}.svc.{ctx.install.cluster_domain}"
     size = ctx.size(name, size)
     return Estate(name, count, proxies, size, servers, proxy, eviction, domain)

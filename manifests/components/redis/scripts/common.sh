@@ -1,8 +1,9 @@
 # What the scripts beside this one share. They run in any POSIX shell, that of the image included.
 #
 # Out of the pod's environment:
-#   REDIS_SELF         this server's own name
-#   REDIS_HOSTS        names of all servers of the estate, this one's among them
+#   POD_NAME           this pod
+#   REDIS_PODS         all pods of the estate, this one among them
+#   ..._SERVICE_HOST   address of each pod's own Service
 #   REDIS_MASTER_NAME  by which Sentinels know the estate
 #   REDIS_QUORUM       how many Sentinels must agree
 set -eu
@@ -45,6 +46,15 @@ ask_sentinel() (
   ask "$host" "$sentinel_port" "$config/sentinel-password" "$@"
 )
 
+# The address that stands for pod $1.
+address_of() {
+  variable=$(printf '%s' "$1" | tr 'a-z-' 'A-Z_')_SERVICE_HOST
+  eval "printf '%s\n' \"\${$variable}\""
+}
+
+addresses=$(for pod in $REDIS_PODS; do address_of "$pod"; done)
+self=$(address_of "$POD_NAME")
+
 with_sentinels() {
   [ -f "$config/sentinel-password" ]
 }
@@ -52,9 +62,9 @@ with_sentinels() {
 # The master that most Sentinels name; nothing when none answers.
 named_master() {
   with_sentinels || return 0
-  for each in $REDIS_HOSTS; do
+  for each in $addresses; do
     ask_sentinel "$each" sentinel get-master-addr-by-name "$REDIS_MASTER_NAME" | head -n 1
-  done | grep -F ".${REDIS_SELF#*.}" | sort | uniq -c | sort -rn | head -n 1 |
+  done | grep -Fx "$addresses" | sort | uniq -c | sort -rn | head -n 1 |
     sed 's/^ *[0-9][0-9]* *//'
 }
 
@@ -64,8 +74,8 @@ role_of() {
 
 # Another server that is master just now; nothing when none is.
 running_master() {
-  for each in $REDIS_HOSTS; do
-    if [ "$each" != "$REDIS_SELF" ] && [ "$(role_of "$each")" = master ]; then
+  for each in $addresses; do
+    if [ "$each" != "$self" ] && [ "$(role_of "$each")" = master ]; then
       printf '%s\n' "$each"
       return 0
     fi
@@ -82,7 +92,7 @@ step_down_for() {
 
 # Asks the Sentinels, one after the other, to make another server the master. Fails when none can.
 request_failover() {
-  for each in $REDIS_HOSTS; do
+  for each in $addresses; do
     case $(ask_sentinel "$each" sentinel failover "$REDIS_MASTER_NAME") in
       OK | INPROG*) return 0 ;;
     esac
@@ -95,7 +105,7 @@ await_successor() {
   left=$1
   while [ "$left" -gt 0 ]; do
     successor=$(named_master)
-    if [ -n "$successor" ] && [ "$successor" != "$REDIS_SELF" ]; then
+    if [ -n "$successor" ] && [ "$successor" != "$self" ]; then
       printf '%s\n' "$successor"
       return 0
     fi

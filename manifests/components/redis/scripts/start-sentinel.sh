@@ -11,16 +11,16 @@ if [ ! -s "$conf" ]; then
     master=$(named_master)
     [ -n "$master" ] || master=$(running_master)
     if [ -z "$master" ] && [ "$(role_of 127.0.0.1)" = master ]; then
-      master=$REDIS_SELF
+      master=$self
     fi
     [ -n "$master" ] || sleep 1
   done
   {
     cat "$config/sentinel.conf"
-    printf 'sentinel announce-ip %s\n' "$REDIS_SELF"
+    printf 'sentinel announce-ip %s\n' "$self"
     # The same pod is the same Sentinel to the others: a made-up one for each new pod would leave
     # the old ones behind as voters, until no majority can be had.
-    printf 'sentinel myid %s\n' "$(printf '%s' "$REDIS_SELF" | sha1sum | cut -c 1-40)"
+    printf 'sentinel myid %s\n' "$(printf '%s' "$POD_NAME" | sha1sum | cut -c 1-40)"
     printf 'sentinel monitor %s %s %s %s\n' \
       "$REDIS_MASTER_NAME" "$master" "$server_port" "$REDIS_QUORUM"
   } >"$conf.new"

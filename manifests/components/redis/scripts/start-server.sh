@@ -3,8 +3,8 @@
 . "$(dirname "$0")/common.sh"
 
 has_replica() {
-  for each in $REDIS_HOSTS; do
-    if [ "$each" != "$REDIS_SELF" ] && [ "$(role_of "$each")" = slave ]; then
+  for each in $addresses; do
+    if [ "$each" != "$self" ] && [ "$(role_of "$each")" = slave ]; then
       return 0
     fi
   done
@@ -14,7 +14,7 @@ has_replica() {
 # Whom to follow. The Sentinels know best; then comes a server that is master; when there is
 # neither, the estate is being started from nothing, and the first server is the master.
 choose_master() {
-  [ "$REDIS_HOSTS" != "$REDIS_SELF" ] || { printf '%s\n' "$REDIS_SELF"; return; }
+  [ "$addresses" != "$self" ] || { printf '%s\n' "$self"; return; }
   tries=4
   while [ "$tries" -gt 0 ]; do
     master=$(named_master)
@@ -23,12 +23,12 @@ choose_master() {
     tries=$((tries - 1))
     sleep 1
   done
-  master=${master:-${REDIS_HOSTS%% *}}
+  [ -n "$master" ] || master=$(printf '%s\n' "$addresses" | head -n 1)
 
   # Nothing is kept on disk: a master that comes back empty would have its replicas throw away what
   # they hold. So one of them is made master first.
-  if [ "$master" = "$REDIS_SELF" ] && has_replica && request_failover; then
-    master=$(await_successor 15) || master=$REDIS_SELF
+  if [ "$master" = "$self" ] && has_replica && request_failover; then
+    master=$(await_successor 15) || master=$self
   fi
   printf '%s\n' "$master"
 }
@@ -38,13 +38,13 @@ mkdir -p "$state/server"
 {
   printf 'include %s\n' "$config/server.conf"
   printf 'dir %s\n' "$state/server"
-  printf 'replica-announce-ip %s\n' "$REDIS_SELF"
-  if [ "$master" != "$REDIS_SELF" ]; then
+  printf 'replica-announce-ip %s\n' "$self"
+  if [ "$master" != "$self" ]; then
     printf 'replicaof %s %s\n' "$master" "$server_port"
   fi
 } >"$state/server.conf"
 
-if [ "$master" = "$REDIS_SELF" ]; then
+if [ "$master" = "$self" ]; then
   say "starting as master"
 else
   say "starting as replica of $master"

@@ -5,7 +5,7 @@
 # If the old master is this pod's server, it becomes a replica at once.
 . "$(dirname "$0")/common.sh"
 
-[ "$4" = "$REDIS_SELF" ] || exit 0
-[ "$6" != "$REDIS_SELF" ] || exit 0
+[ "$4" = "$self" ] || exit 0
+[ "$6" != "$self" ] || exit 0
 [ "$(role_of 127.0.0.1)" = master ] || exit 0
 step_down_for "$6" >/dev/null
