@@ -17,7 +17,7 @@ async def failure_of(
 ) -> InstallError:
     """The problem as the error an operator reads, with all evidence that can be had."""
     subject = pod or workload
-    lines = [*problem.evidence, *await _events(handle, subject)]
+    lines = [*problem.evidence, *await events_about(handle, subject)]
     if pod is not None and problem.code in ("CRASH-LOOP", "OUT-OF-MEMORY"):
         lines += await _last_log(handle, pod, problem.container)
     return InstallError(
@@ -30,19 +30,31 @@ async def failure_of(
     )
 
 
-async def _events(handle: ClusterHandle, subject: Manifest) -> list[str]:
+async def warnings_about(handle: ClusterHandle, subject: Manifest) -> tuple[Manifest, ...]:
+    """Events about an object that are not of type Normal, the latest last. Raises ApiFailure."""
     meta = subject["metadata"]
+    listing = await handle.api.list(
+        "v1",
+        "Event",
+        namespace=meta.get("namespace", ""),
+        fields=f"involvedObject.uid={meta['uid']}",
+    )
+    found = [event for event in listing.items if event.get("type") != "Normal"]
+    return tuple(sorted(found, key=_event_time))
+
+
+async def events_about(handle: ClusterHandle, subject: Manifest) -> list[str]:
+    """The latest of them, one line each."""
     try:
-        listing = await handle.api.list(
-            "v1",
-            "Event",
-            namespace=meta.get("namespace", ""),
-            fields=f"involvedObject.uid={meta['uid']}",
-        )
+        found = await warnings_about(handle, subject)
     except ApiFailure as failure:
         return [f"events could not be read: {failure.cause}"]
-    found = sorted(listing.items, key=_event_time)
-    return [_event_line(event) for event in found if event.get("type") != "Normal"][-_EVENTS:]
+    return [_event_line(event) for event in found][-_EVENTS:]
+
+
+def times_seen(event: Manifest) -> int:
+    """How often it happened; it grows while the same thing goes on happening."""
+    return int((event.get("series") or {}).get("count") or event.get("count") or 1)
 
 
 def _event_time(event: Manifest) -> str:
@@ -52,7 +64,7 @@ def _event_time(event: Manifest) -> str:
 
 
 def _event_line(event: Manifest) -> str:
-    count = (event.get("series") or {}).get("count") or event.get("count") or 1
+    count = times_seen(event)
     often = f" ({count} times)" if count > 1 else ""
     return (
         f"event {_event_time(event)} {event.get('reason', '')}: {event.get('message', '')}{often}"

@@ -282,11 +282,17 @@ _WAITING: Mapping[
 
 
 def workload_problem(workload: Mapping[str, Any]) -> PodProblem | None:
-    """Pods that the cluster does not even let be created (a Deployment's ReplicaFailure)."""
+    """A Deployment's ReplicaFailure: pods that the cluster does not even let be created."""
     entry = condition(workload, "ReplicaFailure")
     if entry.get("status") != "True":
         return None
-    name, message = workload["metadata"]["name"], str(entry.get("message", ""))
+    message = str(entry.get("message", ""))
+    return refused_pods(workload, message, f"ReplicaFailure=True {message}".strip())
+
+
+def refused_pods(workload: Mapping[str, Any], message: str, evidence: str) -> PodProblem:
+    """Pods refused by a quota, a pod security level or an admission webhook."""
+    name = workload["metadata"]["name"]
     return PodProblem(
         code="PODS-REFUSED",
         pod="",
@@ -295,5 +301,5 @@ def workload_problem(workload: Mapping[str, Any]) -> PodProblem | None:
         title=f"the cluster refuses the pods of {name}",
         cause=message or "a quota, a pod security level or an admission webhook forbids them",
         remedy="Raise the quota or change the rule named above, then try again.",
-        evidence=(f"{workload['kind']} {name}: ReplicaFailure=True {message}".strip(),),
+        evidence=(f"{workload['kind']} {name}: {evidence}",),
     )

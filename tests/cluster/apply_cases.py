@@ -6,7 +6,6 @@ from typing import TypeAlias
 
 import pytest
 
-from installer.cluster.failures import ApiFailure
 from installer.cluster.handle import Consents
 from installer.cluster.judging import Standing
 from installer.cluster.survey import survey
@@ -30,7 +29,7 @@ WITHOUT_STATUS = (
 
 def many_kinds(at: Install) -> tuple[Manifest, ...]:
     """Twelve kinds with fields that the server defaults, sorts or writes anew."""
-    quota = {"hard": {"limits.cpu": "64000m", "limits.memory": "1024Gi"}}
+    quota = {"hard": {"requests.storage": "1024Gi", "count/configmaps": "100000m"}}
     port = {"name": "http", "port": 80, "targetPort": "http"}
     rule = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}
     subject = {"kind": "ServiceAccount", "name": "web", "namespace": at.space()}
@@ -192,17 +191,17 @@ async def a_stuck_namespace_is_explained_and_made_anew(at: Install) -> None:
     await at.run(at.waves(held))
     async with at.opened() as handle:
         await handle.api.delete(ObjectRef("v1", "Namespace", "", at.space()))
-        found = await survey(handle, at.waves(held))
-        assert {item.standing for item in found.objects} == {Standing.LEAVING}
-    run = asyncio.create_task(at.run(at.waves(at.config("held"))))
-    async with asyncio.timeout(30):
-        while not any("example.org/hold" in seen for _, seen in at.waits):
-            assert not run.done(), run.result()
-            await asyncio.sleep(0.1)
+    await at.until(held, lambda live: "deletionTimestamp" in live["metadata"])
     async with at.opened() as handle:
-        free = {"metadata": {"finalizers": None}}
-        await handle.api.patch(ObjectRef.of(held), free)
-    await run
+        found = await survey(handle, at.waves(held))
+    assert {item.standing for item in found.objects} == {Standing.LEAVING}
+    explained = at.told("example.org/hold")
+    async with asyncio.TaskGroup() as group:
+        group.create_task(at.run(at.waves(at.config("held"))))
+        async with asyncio.timeout(30):
+            await explained.wait()
+        async with at.opened() as handle:
+            await handle.api.patch(ObjectRef.of(held), {"metadata": {"finalizers": None}})
     assert "finalizers" not in (await at.there(held))["metadata"]
 
 
@@ -220,26 +219,16 @@ async def a_definition_and_its_object_go_in_one_run(at: Install) -> None:
     name = f"things.{group}"
     definition = at.make("apiextensions.k8s.io/v1", "CustomResourceDefinition", name, "", spec=spec)
     thing = at.make(f"{group}/v1", "Thing", "one", spec={"x": 1})
-    run = asyncio.create_task(at.run(at.waves(definition, thing)))
-    async with asyncio.timeout(30):
-        while (live := await _get_if_served(at, thing)) is None:
-            assert not run.done(), run.result()
-            await asyncio.sleep(0.1)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(at.run(at.waves(definition, thing)))
+        live = await at.until(thing, lambda _: True)
         # Without a status it is not ready; its operator gives it one.
         ready = {"type": "Ready", "status": "True"}
         async with at.opened() as handle:
             await handle.api.patch(ObjectRef.of(live), {"status": {"conditions": [ready]}})
-        await run
     stays = await at.uninstall(UninstallMode.DESTROY, at.space())
     assert stays == ()
     assert await at.get(definition) is None
-
-
-async def _get_if_served(at: Install, manifest: Manifest) -> Manifest | None:
-    try:
-        return await at.get(manifest)
-    except ApiFailure:
-        return None
 
 
 async def uninstall_keeps_data_and_an_install_goes_on_with_it(at: Install) -> None:

@@ -1,7 +1,8 @@
 """Installs on a live API server, real or simulated, step by step as the engine does."""
 
+import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from installer.cluster.inventory import standing_targets
 from installer.cluster.kubeconfig import load_target
 from installer.cluster.steps import install_steps
 from installer.cluster.survey import Survey, survey
+from installer.cluster.target import ClusterTarget
 from installer.cluster.uninstall import uninstall_steps
 from installer.cluster.uninstall_survey import UninstallMode, survey_uninstall
 from installer.core.canonical import digest
@@ -46,17 +48,23 @@ class PlannedOnly:
 
 
 class Context:
-    def __init__(self, clock: Clock, gate: MutationGate) -> None:
+    """``expected``: texts that somebody waits to be told, each with the event to set then."""
+
+    def __init__(
+        self, clock: Clock, gate: MutationGate, expected: Mapping[str, asyncio.Event]
+    ) -> None:
         self.clock = clock
         self.gate = gate
         self.outputs: Mapping[str, Mapping[str, Any]] = {}
-        self.waits: list[tuple[str, str]] = []
+        self._expected = expected
 
     def waiting(self, what: str, last_seen: str = "") -> None:
-        self.waits.append((what, last_seen))
+        self.log(f"{what}: {last_seen}")
 
     def log(self, line: str) -> None:
-        self.waits.append(("log", line))
+        for text, told in self._expected.items():
+            if text in line:
+                told.set()
 
 
 @dataclass
@@ -67,15 +75,17 @@ class Install:
     scratch: Path
     id: str = field(default_factory=lambda: f"t{uuid.uuid4().hex[:8]}")
     uid: str = field(default_factory=lambda: uuid.uuid4().hex)
-    waits: list[tuple[str, str]] = field(default_factory=list)
+    expected: dict[str, asyncio.Event] = field(default_factory=dict)
+    target: ClusterTarget | None = None
 
     @asynccontextmanager
     async def opened(self, consents: Consents | None = None) -> AsyncIterator[ClusterHandle]:
         clock = SystemClock()
         retry = RetryBudget(clock, seconds=60)
-        target = await load_target(self.kubeconfig, None, self.scratch, clock=clock)
+        if self.target is None:
+            self.target = await load_target(self.kubeconfig, None, self.scratch, clock=clock)
         async with (
-            ApiClient(target, clock=clock, retry=retry) as api,
+            ApiClient(self.target, clock=clock, retry=retry) as api,
             Informers(api) as followers,
         ):
             yield open_handle(
@@ -108,8 +118,7 @@ class Install:
         passed: list[str] = []
         for step in steps:
             gate = PlannedOnly((*step.planned.targets, *standing_targets(self.id)))
-            ctx = Context(handle.clock, gate)
-            self.waits = ctx.waits
+            ctx = Context(handle.clock, gate, self.expected)
             if (await step.probe(ctx)).finding is not Finding.SAME:
                 await step.apply(ctx)
             await step.verify(ctx)
@@ -193,6 +202,22 @@ class Install:
         found = await self.get(manifest)
         assert found is not None
         return found
+
+    def told(self, text: str) -> asyncio.Event:
+        """Set when a step says that it waits for something with this text in it."""
+        return self.expected.setdefault(text, asyncio.Event())
+
+    async def until(self, manifest: Manifest, holds: Callable[[Manifest], bool]) -> Manifest:
+        """The object as soon as ``holds`` of it; within half a minute."""
+        ref = ObjectRef.of(manifest)
+
+        def found(objects: Mapping[tuple[str, str], Manifest]) -> Manifest | None:
+            live = objects.get((ref.namespace, ref.name))
+            return live if live is not None and holds(live) else None
+
+        async with self.opened() as handle:
+            follower = handle.followers.of(ref.api_version, ref.kind, namespace=ref.namespace)
+            return await follower.wait_for(found, 30.0)
 
     async def versions(self, waves: Iterable[ObjectWave]) -> dict[str, str]:
         """Each object's resourceVersion: an equal one means that nothing wrote it."""

@@ -1,5 +1,6 @@
 """Waiting on live objects: stale pictures, reasons told, and failing as soon as pods say why."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -200,3 +201,42 @@ async def test_after_a_definition_discovery_is_asked() -> None:
     at.clock.at(4, at.cluster.absent_kinds.clear)
     await wait_ready(at.handle, at.ctx, [definition])
     assert 4 <= at.clock.passed <= 6
+
+
+def refused_event(at: World, count: int) -> Manifest:
+    workload = at.cluster.objects["statefulset.apps/mx-app/db"]
+    return at.cluster.put(
+        {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": "refused", "namespace": "mx-app"},
+            "involvedObject": {"uid": workload["metadata"]["uid"]},
+            "type": "Warning",
+            "reason": "FailedCreate",
+            "message": "exceeded quota: small",
+            "count": count,
+        }
+    )
+
+
+async def test_pods_that_are_refused_again_and_again_fail_by_their_events() -> None:
+    at = world()
+    manifest = ours("apps/v1", "StatefulSet", "db", spec={"replicas": 1})
+    await install(at, manifest)
+    refused_event(at, 3)
+    for seconds in (10, 20, 40):
+        at.clock.at(seconds, partial(refused_event, at, 3 + seconds))
+    with pytest.raises(InstallError, match="PODS-REFUSED") as caught:
+        await wait_ready(at.handle, at.ctx, [manifest])
+    assert caught.value.cause == "exceeded quota: small"
+    assert at.clock.passed < 20
+
+
+async def test_a_refusal_from_before_our_write_is_no_sign() -> None:
+    at = world()
+    manifest = ours("apps/v1", "StatefulSet", "db", spec={"replicas": 1})
+    await install(at, manifest)
+    refused_event(at, 3)
+    with pytest.raises(InstallError, match="NOT-READY") as caught:
+        await wait_ready(at.handle, at.ctx, [manifest], 60)
+    assert caught.value.evidence[-1].endswith("FailedCreate: exceeded quota: small (3 times)")
