@@ -123,9 +123,10 @@ class _Told:
     ctx: StepContext
     total: int
     missing: dict[str, str] = field(default_factory=dict)
+    unseen: set[str] = field(default_factory=set)  # not judged yet: neither ready nor missing
 
     def say(self) -> None:
-        if self.missing:
+        if self.missing and not self.unseen:
             done = self.total - len(self.missing)
             ref, reason = next(iter(sorted(self.missing.items())))
             seen = f"{done} of {self.total} are; {ref} {reason}"
@@ -147,7 +148,7 @@ class _KindWait:
         self._told = told
         self._view = view
         self._wanted = {ObjectRef.of(manifest): manifest for manifest in wanted}
-        told.missing.update({str(ref): "is not looked at yet" for ref in self._wanted})
+        told.unseen.update(map(str, self._wanted))
         self._since: dict[tuple[str, str, str], float] = {}
         self._seen: set[ObjectRef] = set()
         self._refused: dict[str, int] = {}  # event -> how often it was seen to happen
@@ -223,13 +224,14 @@ class _KindWait:
                 await self._handle.api.get(ref) is None
             ):
                 del self._wanted[ref]
-                self._told.missing.pop(str(ref), None)
+                self._told.unseen.discard(str(ref))
 
     def _all_ready(self, objects: Mapping[tuple[str, str], Manifest]) -> bool:
         ready = True
         for ref, manifest in self._wanted.items():
             live = self._current(ref, objects.get((ref.namespace, ref.name)))
             found = self._judge(ref, manifest, live)
+            self._told.unseen.discard(str(ref))
             if found.error is not None:
                 raise _error(found)
             if found.ready:
