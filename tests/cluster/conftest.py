@@ -41,6 +41,16 @@ def wire(control_plane: ControlPlane) -> Wire:
     return Wire(log_of(control_plane.directory), control_plane.api)
 
 
+@pytest.fixture(scope="session")
+def fragile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ControlPlane, Wire]]:
+    """A cluster of three etcd members for tests that break things; each mends what it broke."""
+    folder = tmp_path_factory.mktemp("fragile-control-plane")
+    shapes = [NodeShape(count=3, cpu="64", memory="256Gi", disk="1000Gi")]
+    flags = audit_flags(folder)
+    with ControlPlane(folder, nodes=shapes, etcd_members=3, apiserver_flags=flags) as cluster:
+        yield cluster, Wire(log_of(folder), cluster.api)
+
+
 @pytest.fixture
 def private_control_plane(tmp_path: Path) -> Iterator[Callable[..., ControlPlane]]:
     """Starts clusters of one's own, with ControlPlane's arguments; ends them after the test."""

@@ -24,7 +24,7 @@ import pyrage
 import yaml
 
 from installer.engine import locks
-from tests.cluster.wire import Request, Wire, outside
+from tests.cluster.wire import MutationLog, Request, outside
 from tests.lab.control_plane import ControlPlane
 from tests.lab.credentials import OPERATORS
 
@@ -133,6 +133,18 @@ class Running:
             if line is not None and wanted(line):
                 return line
 
+    def until_text(self, words: str, seconds: float = _SECONDS) -> None:
+        """Of a `--plain` view: until these words were printed."""
+        deadline = time.monotonic() + seconds
+        while words not in self.out:
+            try:
+                text = self._news.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                raise AssertionError(f"not told in {seconds:g} s:\n{self.out[-3000:]}") from None
+            if text is None:
+                raise AssertionError(f"ended before it was told:\n{self.out[-3000:]}")
+            self._take(text)
+
     def _take(self, text: str) -> Line | None:
         self.out += text
         if not text.startswith("{"):
@@ -173,16 +185,14 @@ class Running:
 class Operator:
     """One workstation: settings, identity, kubeconfig and the directory of one install.
 
-    Args:
-        folder: new or empty, on a disk.
-        user: whom the cluster sees; the wire's record is asked for it.
+    `folder` is new or empty, on a disk; `user` is whom the cluster sees, and whose writes count.
     """
 
     cluster: ControlPlane
-    wire: Wire
+    wire: MutationLog
     folder: Path
     install_id: str
-    user: str = ""
+    user: str = ""  # one of the cluster's operators; by default one of our own
     changes: dict[str, Any] = field(default_factory=dict)
     _running: list[Running] = field(default_factory=list)
 
@@ -190,9 +200,7 @@ class Operator:
         self.user = self.user or f"operator-{self.install_id}"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.directory = self.folder / "install"
-        self.kubeconfig = self.cluster.access.certificate_kubeconfig(
-            self.folder / "kubeconfig", self.user, groups=[OPERATORS]
-        )
+        self.kubeconfig = self.make_kubeconfig()
         identity = pyrage.x25519.Identity.generate()
         self.identity = self.folder / "identity.txt"
         self.identity.touch(mode=0o600)
@@ -200,6 +208,11 @@ class Operator:
         self.recipient = str(identity.to_public())
         self.answers = self.folder / "settings.yaml"
         self.write_settings()
+
+    def make_kubeconfig(self) -> Path:
+        return self.cluster.access.certificate_kubeconfig(
+            self.folder / "kubeconfig", self.user, groups=[OPERATORS]
+        )
 
     @property
     def namespaces(self) -> tuple[str, str]:
@@ -278,6 +291,23 @@ class Operator:
             running.code, running.out, running.read_errors(), tuple(running.lines), mutations
         )
 
+    def copied(self, name: str) -> "Operator":
+        """The same install on another workstation: another directory with all of its files."""
+        twin = Operator(
+            self.cluster,
+            self.wire,
+            self.folder / name,
+            self.install_id,
+            user=f"{self.user}-{name}",
+            changes=dict(self.changes),
+        )
+        twin.identity.write_text(self.identity.read_text())
+        twin.recipient = self.recipient
+        twin.write_settings()
+        left_out = shutil.ignore_patterns("engine.sock")
+        shutil.copytree(self.directory, twin.directory, ignore=left_out)
+        return twin
+
     # -- looking ------------------------------------------------------------------------------
 
     def records(self) -> list[Line]:
@@ -301,6 +331,16 @@ class Operator:
 
     def engine(self) -> locks.Holder | None:
         return locks.holder(self.directory) if self.directory.is_dir() else None
+
+    def pause(self) -> None:
+        """As systemd or an operator would, in a hurry: SIGTERM twice."""
+        for _ in range(2):
+            os.kill(self.engine_pid(), signal.SIGTERM)
+
+    def engine_pid(self) -> int:
+        holder = self.engine()
+        assert holder is not None, "no engine is at work"
+        return holder.pid
 
     def assert_quiet(self) -> None:
         """No engine, socket or lease is left over."""
@@ -336,7 +376,10 @@ def sweep(cluster: ControlPlane, install_id: str) -> None:
 
 @contextlib.contextmanager
 def operator(
-    cluster: ControlPlane, wire: Wire, install_id: str, changes: Mapping[str, Any] | None = None
+    cluster: ControlPlane,
+    wire: MutationLog,
+    install_id: str,
+    changes: Mapping[str, Any] | None = None,
 ) -> Iterator[Operator]:
     """An operator for one test; whatever is left of the install goes at the end."""
     with Operator(cluster, wire, disk_folder(), install_id, changes=dict(changes or {})) as made:

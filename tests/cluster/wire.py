@@ -6,8 +6,9 @@ The product keeps its own account of what it does; this one owes it nothing.
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests.lab.api import Api
 
@@ -53,10 +54,21 @@ class Request:
     status: int
     dry_run: bool
     at: str  # RFC 3339, when it came in
+    seconds: float  # until it was answered
 
     @property
     def writes(self) -> bool:
         return self.verb in _WRITES and not self.dry_run
+
+
+class MutationLog(Protocol):
+    """A far end's own account of what a user asked it to change."""
+
+    def mark(self) -> int:
+        """Where it ends now."""
+        ...
+
+    def mutations(self, user: str, since: int = 0) -> "list[Request]": ...
 
 
 class Wire:
@@ -100,8 +112,10 @@ class Wire:
         where = ref.get("namespace") if ref["resource"] != "namespaces" else ""
         target = f"{kind}/{where or '-'}/{ref.get('name', '')}"
         status = (event.get("responseStatus") or {}).get("code", 0)
+        came, answered = event["requestReceivedTimestamp"], event["stageTimestamp"]
+        took = (datetime.fromisoformat(answered) - datetime.fromisoformat(came)).total_seconds()
         dry_run = "dryRun=" in event["requestURI"]
-        return Request(event["verb"], target, status, dry_run, event["requestReceivedTimestamp"])
+        return Request(event["verb"], target, status, dry_run, came, took)
 
     def _kind(self, group: str, plural: str) -> str:
         if (group, plural) not in self._kinds:
