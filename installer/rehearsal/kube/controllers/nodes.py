@@ -22,7 +22,7 @@ class Nodes:
         self._cluster = cluster
         self._faults = faults
         self._victim = ""
-        self._asked = False
+        self._due: dict[str, float] = {}
 
     def keys_for(self, change: Change) -> Iterable[Key]:
         """The node; the node of a pod that has become ready (a fault waits for one)."""
@@ -40,22 +40,30 @@ class Nodes:
             return None
         lost = (condition(node, "Ready") or {}).get("status") == "Unknown"
         if not self._faults.is_on(FAULT):
-            self._victim, self._asked = "", False
+            self._victim = ""
+            self._due.clear()
             if lost:
                 self._back(key, node)
             return None
         if lost:
             self._victim = key[2]
-            self._evict(key[2])
-            return None
+            wait = self._wait("evicting", EVICT_SECONDS)
+            if wait is None:
+                self._evict(key[2])
+            return wait
         if self._victim or not self._ready_pods(key[2]):
             return None
-        if not self._asked:
-            self._asked = True
-            return LOST_AFTER_SECONDS
-        self._victim = key[2]
-        self._lose(key, node)
-        return EVICT_SECONDS
+        wait = self._wait("losing", LOST_AFTER_SECONDS)
+        if wait is None:
+            self._victim = key[2]
+            self._lose(key, node)
+        return wait
+
+    def _wait(self, stage: str, seconds: float) -> float | None:
+        """Cluster seconds left of a wait that begins with the first call; None when it is over."""
+        clock = self._cluster.clock
+        due = self._due.setdefault(stage, clock.monotonic() + clock.scaled(seconds))
+        return clock.until(due)
 
     def _ready_pods(self, node: str) -> list[Json]:
         return [
@@ -84,9 +92,10 @@ class Nodes:
         self._cluster.event(
             node, "Normal", "NodeNotReady", f"Node {key[2]} status is now: NodeNotReady"
         )
+        lost = {"type": "Ready", "status": "False", "lastTransitionTime": now}
         for pod in self._ready_pods(key[2]):
             place = (PODS, pod["metadata"]["namespace"], pod["metadata"]["name"])
-            self._cluster.set_status(place, _with(pod, _lost_pod(now)))
+            self._cluster.set_status(place, _with(pod, lost))
 
     def _back(self, key: Key, node: Json) -> None:
         now = self._cluster.clock.timestamp()
@@ -103,29 +112,28 @@ class Nodes:
             "lastTransitionTime": now,
         }
         self._cluster.put(key, {**node, "spec": spec, "status": _with(node, ready)})
-        for pod in self._cluster.items(PODS):
-            found = condition(pod, "Ready") or {}
-            if pod["spec"].get("nodeName") == key[2] and found.get("reason") == "NodeLost":
-                place = (PODS, pod["metadata"]["namespace"], pod["metadata"]["name"])
-                again = {"type": "Ready", "status": "True", "lastTransitionTime": now}
-                self._cluster.set_status(place, _with(pod, again))
+        for pod in self._lost_pods(key[2]):
+            place = (PODS, pod["metadata"]["namespace"], pod["metadata"]["name"])
+            again = {"type": "Ready", "status": "True", "lastTransitionTime": now}
+            self._cluster.set_status(place, _with(pod, again))
+
+    def _lost_pods(self, node: str) -> list[Json]:
+        """Pods that are unready for no other reason than that nobody hears of them."""
+        return [
+            pod
+            for pod in self._cluster.items(PODS)
+            if pod["spec"].get("nodeName") == node
+            and not is_ready(pod)
+            and all(
+                item["ready"]
+                for item in pod["status"].get("containerStatuses") or [{"ready": False}]
+            )
+        ]
 
     def _evict(self, node: str) -> None:
-        for pod in self._cluster.items(PODS):
-            found = condition(pod, "Ready") or {}
-            if pod["spec"].get("nodeName") == node and found.get("reason") == "NodeLost":
-                place = (PODS, pod["metadata"]["namespace"], pod["metadata"]["name"])
-                self._cluster.delete(place)
-
-
-def _lost_pod(now: str) -> Json:
-    return {
-        "type": "Ready",
-        "status": "False",
-        "reason": "NodeLost",
-        "message": "",
-        "lastTransitionTime": now,
-    }
+        for pod in self._lost_pods(node):
+            place = (PODS, pod["metadata"]["namespace"], pod["metadata"]["name"])
+            self._cluster.delete(place)
 
 
 def _with(obj: Json, fresh: Json) -> Json:
