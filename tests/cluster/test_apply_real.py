@@ -44,7 +44,10 @@ async def test_pods_that_fail(
 ) -> None:
     at = Install(control_plane.admin_kubeconfig(tmp_path / "kubeconfig"), tmp_path / "scratch")
     workload = at.job() if code == "JOB-FAILED" else at.deployment()
-    workload["spec"]["template"]["metadata"]["labels"][FAULT_LABEL] = fault.value
+    template = workload["spec"]["template"]
+    template["metadata"]["labels"][FAULT_LABEL] = fault.value
+    if fault is PodFault.INIT_CRASH:
+        template["spec"]["initContainers"] = [{"name": "prepare", "image": "registry/prepare:1"}]
     if code == "JOB-FAILED":
         workload["spec"]["backoffLimit"] = 0
     with pytest.raises(InstallError, match=code) as caught:
