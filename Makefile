@@ -55,8 +55,9 @@ bench: venv-dev ## side by side with kubectl and SQLite, by hand
 lock: venv-dev ## write requirements/*.txt anew (ARGS=--upgrade for newer versions)
 	scripts/lock $(ARGS)
 
-docs: venv-dev ## write the tables of docs/settings.md anew
+docs: venv-dev ## write the made parts of the manual anew: settings, components, unverified facts
 	$(BIN)/python -m scripts.settings_page
+	$(BIN)/python -m scripts.component_pages
 
 clean: ## remove the virtual environment and caches
 	rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -155,8 +155,9 @@ def _secrets(estate: Estate) -> tuple[SecretDeclaration, ...]:
             name=f"redis-{estate.name}-password",
             purpose=f"Opens the Redis servers that {reader} uses",
             reader=f"the servers, their Sentinels and proxies, {reader}",
-            rotation=f"A new value restarts the servers, the proxies and {reader}: for a minute "
-            "their connections are refused.",
+            rotation="Old and new servers would refuse each other: after a new value, delete all "
+            f"pods of the estate at once. {reader} must restart too; calls and replication are "
+            "away for about a minute.",
         )
     ]
     if estate.sentinel:

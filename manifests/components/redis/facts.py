@@ -22,6 +22,14 @@ UNVERIFIED = (
         if_wrong="Pods fail at their start with 'not found' or 'permission denied'.",
     ),
     UnverifiedFact(
+        fact="A pod finds the addresses of its namespace's Services in its environment, and "
+        "reaches itself through its own Service.",
+        source="https://kubernetes.io/docs/tutorials/services/connect-applications-service/"
+        "#accessing-the-service",
+        if_wrong="Servers fail at their start for want of an address, or each Sentinel takes its "
+        "own server for lost.",
+    ),
+    UnverifiedFact(
         fact="redis_exporter v1.88.0 reads REDIS_PASSWORD_FILE as a JSON map of address to "
         "password, and answers /scrape for the Sentinel beside it.",
         source="https://github.com/oliver006/redis_exporter#readme",
