@@ -2,11 +2,11 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from installer.cluster.client import ApiClient
 from installer.cluster.concurrency import RetryBudget
@@ -32,19 +32,30 @@ from installer.core.objects import (
 )
 from installer.core.step import Finding, MutationGate, Step
 
+BeforeWrite: TypeAlias = Callable[[int], Awaitable[None]]
+
 
 class PlannedOnly:
-    """A gate that lets through what the plan names, and remembers it."""
+    """A gate that lets through what the plan names, and remembers it.
 
-    def __init__(self, allowed: Iterable[str]) -> None:
+    ``before`` is called with the number of each write right before it is sent.
+    """
+
+    def __init__(self, allowed: Iterable[str], before: BeforeWrite) -> None:
         self.allowed = set(allowed)
         self.passed: list[str] = []
+        self._before = before
 
     @asynccontextmanager
     async def mutation(self, verb: str, target: str) -> AsyncIterator[None]:
         assert target in self.allowed, f"{verb} {target} is not planned"
         self.passed.append(f"{verb} {target}")
+        await self._before(len(self.passed))
         yield
+
+
+async def _nothing(_: int) -> None:
+    return None
 
 
 class Context:
@@ -77,11 +88,13 @@ class Install:
     uid: str = field(default_factory=lambda: uuid.uuid4().hex)
     expected: dict[str, asyncio.Event] = field(default_factory=dict)
     target: ClusterTarget | None = None
+    patience: float = 60.0  # seconds for which a failed call is repeated
+    before_write: BeforeWrite = _nothing  # with the number of the write within its step
 
     @asynccontextmanager
     async def opened(self, consents: Consents | None = None) -> AsyncIterator[ClusterHandle]:
         clock = SystemClock()
-        retry = RetryBudget(clock, seconds=60)
+        retry = RetryBudget(clock, seconds=self.patience)
         if self.target is None:
             self.target = await load_target(self.kubeconfig, None, self.scratch, clock=clock)
         async with (
@@ -117,7 +130,8 @@ class Install:
     async def run_steps(self, handle: ClusterHandle, steps: Iterable[Step]) -> list[str]:
         passed: list[str] = []
         for step in steps:
-            gate = PlannedOnly((*step.planned.targets, *standing_targets(self.id)))
+            targets = (*step.planned.targets, *standing_targets(self.id))
+            gate = PlannedOnly(targets, self.before_write)
             ctx = Context(handle.clock, gate, self.expected)
             if (await step.probe(ctx)).finding is not Finding.SAME:
                 await step.apply(ctx)
