@@ -103,7 +103,7 @@ def test_another_install_of_the_same_id_is_foreign(
 def test_a_holder_that_slept_past_its_lease_writes_nothing_more(
     control_plane: ControlPlane, wire: Wire, tmp_path: Path
 ) -> None:
-    install_id, clock = f"locks{next(_NUMBERS):02d}", SystemClock()
+    install_id = f"locks{next(_NUMBERS):02d}"
     sleeper = control_plane.access.certificate_kubeconfig(
         tmp_path / "sleeper", "sleeper", groups=["kubeadm:cluster-admins"]
     )
@@ -120,11 +120,16 @@ def test_a_holder_that_slept_past_its_lease_writes_nothing_more(
             assert out.readline() == "held\n"
             _await_writes(wire, mark)
             process.send_signal(SIGSTOP)
-            before = len(wire.mutations("sleeper", mark))
+            woken: list[int] = []
+
+            def wake() -> None:
+                woken.append(wire.mark())
+                process.send_signal(SIGCONT)
+
             heir = control_plane.admin_kubeconfig(tmp_path / "heir")
-            asyncio.run(_inherit(heir, tmp_path, install_id, lambda: process.send_signal(SIGCONT)))
+            asyncio.run(_inherit(heir, tmp_path, install_id, wake))
             assert out.read().strip() == "LEASE-LOST"
-            late = wire.mutations("sleeper", mark)[before:]
+            late = wire.mutations("sleeper", woken[0])
             assert {r.target for r in late} <= {_lease(install_id)}
             assert {r.status for r in late} <= {409}, "and the lease stays its heir's"
         finally:

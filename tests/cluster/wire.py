@@ -108,7 +108,7 @@ class Wire:
 
     def _request(self, event: Mapping[str, Any]) -> Request:
         ref = event["objectRef"]
-        kind = self._kind(ref.get("apiGroup", ""), ref["resource"])
+        kind = self.kind(ref.get("apiGroup", ""), ref["resource"])
         where = ref.get("namespace") if ref["resource"] != "namespaces" else ""
         target = f"{kind}/{where or '-'}/{ref.get('name', '')}"
         status = (event.get("responseStatus") or {}).get("code", 0)
@@ -117,7 +117,8 @@ class Wire:
         dry_run = "dryRun=" in event["requestURI"]
         return Request(event["verb"], target, status, dry_run, came, took)
 
-    def _kind(self, group: str, plural: str) -> str:
+    def kind(self, group: str, plural: str) -> str:
+        """A kind as plans write it, such as `deployment.apps`."""
         if (group, plural) not in self._kinds:
             self._discover()
         kind = self._kinds.get((group, plural), plural)

@@ -1,0 +1,122 @@
+"""Pods that cannot start: told in words with evidence, and gone on with once they are mended."""
+
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+
+from tests.cluster.installs import Line, Operator, Ran, operator
+from tests.cluster.wire import Wire
+from tests.lab.api import Object
+from tests.lab.control_plane import ControlPlane
+from tests.lab.stages import PodFault
+
+_NUMBERS = count(1)
+WORKLOADS = "redis/2-workloads"
+# The first mutation of the second step: the namespaces are there, no workload is.
+NAMESPACES_ONLY = "call:5:before"
+pytestmark = pytest.mark.timeout(240)
+
+Fragile = tuple[ControlPlane, Wire]
+
+
+@pytest.fixture
+def desk(fragile: Fragile) -> Iterator[Operator]:
+    with operator(*fragile, f"pods{next(_NUMBERS):02d}") as made:
+        yield made
+
+
+def begun(desk: Operator) -> Operator:
+    assert desk.install(die_at=NAMESPACES_ONLY).killed
+    return desk
+
+
+def assert_told(failure: Line, code: str, *words: str) -> None:
+    """As the failure screen needs it: what, why, what to do, and where it was seen."""
+    assert failure["code"] == code
+    assert failure["retryable"]
+    assert failure["title"]
+    assert failure["remedy"]
+    text = "\n".join([failure["title"], failure["cause"], *failure["evidence"]])
+    for word in words:
+        assert word in text, text
+
+
+def delete_pods(desk: Operator, labels: str) -> None:
+    """A fault is for a pod's life: its successor is looked at anew."""
+    path = f"/api/v1/namespaces/{desk.namespaces[0]}/pods"
+    for pod in desk.cluster.api.items(path, labelSelector=labels):
+        desk.cluster.api.delete(f"{path}/{pod['metadata']['name']}", gracePeriodSeconds=0)
+
+
+def assert_mended(desk: Operator) -> Ran:
+    ran = desk.resume()
+    assert ran.events[-1]["event"] == "run-finished"
+    desk.assert_quiet()
+    return ran
+
+
+def fails_with(desk: Operator, fault: PodFault) -> Line:
+    """The failure of a resumed install whose Redis pods for Synapse have the fault."""
+    labels = {"app.kubernetes.io/name": "redis-synapse"}
+    with desk.cluster.pod_fault(fault, desk.namespaces[0], labels):
+        ran = desk.resume(code=1)
+    assert ran.of("step-failed")[-1]["data"]["step"] == WORKLOADS
+    delete_pods(desk, "app.kubernetes.io/name=redis-synapse")
+    return ran.failure
+
+
+def test_a_crash_loop(desk: Operator) -> None:
+    begun(desk).cluster.write_pod_log(["cannot read server.conf"], previous=True)
+    failure = fails_with(desk, PodFault.CRASH_LOOP)
+    assert_told(
+        failure,
+        "CRASH-LOOP",
+        "redis-synapse-",
+        "exit code 1, 5 restarts",
+        "owner StatefulSet redis-synapse",
+        "on node node-",
+        "CrashLoopBackOff",
+        "cannot read server.conf",
+    )
+    assert f"kubectl -n {desk.namespaces[0]} logs redis-synapse-" in failure["remedy"]
+    assert_mended(desk)
+
+
+def test_no_room(desk: Operator) -> None:
+    cluster = begun(desk).cluster
+    nodes = [node["metadata"]["name"] for node in cluster.api.items("/api/v1/nodes")]
+    for name in nodes:
+        cluster.api.patch(f"/api/v1/nodes/{name}", {"spec": {"unschedulable": True}})
+    try:
+        failure = desk.resume(code=1).failure
+    finally:
+        for name in nodes:
+            cluster.api.patch(f"/api/v1/nodes/{name}", {"spec": {"unschedulable": None}})
+    assert_told(failure, "UNSCHEDULABLE", "finds no node", "0/3 nodes are available", "owner ")
+    assert_mended(desk)
+
+
+def test_a_lost_node(desk: Operator) -> None:
+    """Its pods are missed, by name and number, and the run goes on when it is back."""
+    desk.install()
+    cluster, space = desk.cluster, desk.namespaces[0]
+    cluster.nodes.lose("node-1")
+    try:
+        cluster.api.wait_for(
+            f"/apis/apps/v1/namespaces/{space}/statefulsets/redis-synapse", _one_is_missing
+        )
+        running = desk.begin("--answers", str(desk.answers), "--yes")
+        told = running.until(
+            lambda line: line["type"] == "progress" and "2 of 3 ready" in line["text"]
+        )
+        assert "StatefulSet redis-" in told["text"]
+    finally:
+        cluster.nodes.restore("node-1")
+    ran = running.finish()
+    assert ran.code == 0, ran.text[-3000:]
+    desk.assert_quiet()
+
+
+def _one_is_missing(seen: Object | None) -> bool:
+    return bool(seen and seen["status"].get("readyReplicas") == 2)
