@@ -190,7 +190,10 @@ def check_addresses(networks: Networks, hosts: tuple[Host, ...]) -> Findings:
         path: Path = ("hosts", number, "address")
         if networks.nodes and not any(host.address in network for network in networks.nodes):
             yield Finding(path, "lies in none of networks.nodes", value=host.address)
-        if host.address in networks.pods or host.address in networks.services:
+        # With the hosts' own networks known, an overlap with these is told once, not per host.
+        elif not networks.nodes and any(
+            host.address in network for network in (networks.pods, networks.services)
+        ):
             yield Finding(path, "lies in the pods or services network", value=host.address)
         if any(first <= host.address <= last for first, last in pools):
             yield Finding(path, "lies in a pool that MetalLB gives out", value=host.address)

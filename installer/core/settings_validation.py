@@ -1,5 +1,7 @@
 """Holds a tree of plain data against the settings model and puts every refusal into words."""
 
+import contextlib
+import copy
 import difflib
 import json
 from collections.abc import Iterator
@@ -39,6 +41,7 @@ _TYPE_WORDS = {
     "too_short": "at least one is needed",
 }
 _MISSING = object()
+_UNKNOWN = "unknown key"
 
 
 @dataclass(frozen=True)
@@ -58,15 +61,47 @@ def check_settings(model: type[S], tree: object) -> Checked[S]:
     for name in model.model_fields:
         part = {name: tree[name]} if name in tree else {}
         try:
-            only = _one_field_model(model, name).model_validate_json(json.dumps(part), strict=True)
-            sections[name] = getattr(only, name)
+            sections[name] = _read_section(model, name, part)
         except ValidationError as error:
-            found += [_finding(model, tree, d) for d in error.errors() if not _follows(tree, d)]
+            refused = [_finding(model, tree, d) for d in error.errors() if not _follows(tree, d)]
+            found += refused
+            with contextlib.suppress(ValidationError, _NotMeant):
+                sections[name] = _read_section(model, name, _as_meant(model, part, refused))
     found += [_unknown(model, (key,)) for key in tree if key not in model.model_fields]
     found += [*findings(sections), *_unknown_overrides(model, sections)]
     if found:
         return Checked(None, tuple(dict.fromkeys(found)))
     return Checked(model.model_validate_json(json.dumps(tree), strict=True), ())
+
+
+def _read_section(model: type[Settings], name: str, part: dict[str, Any]) -> Any:
+    only = _one_field_model(model, name).model_validate_json(json.dumps(part), strict=True)
+    return getattr(only, name)
+
+
+class _NotMeant(Exception):
+    """It cannot be told what a section was meant to say."""
+
+
+def _as_meant(
+    model: type[Settings], part: dict[str, Any], refused: list[Finding]
+) -> dict[str, Any]:
+    """The section without mistakes that change nothing else, so that its other rules still run.
+
+    Those are a secret where its name belongs, and a key that is like none there is. Raises
+    _NotMeant for any other mistake.
+    """
+    part = copy.deepcopy(part)
+    for finding in refused:
+        *around, last = finding.path
+        holder: Any = _value_at(part, tuple(around))
+        if finding.why == _UNKNOWN and not finding.suggestion.startswith("did you mean"):
+            holder.pop(last, None)
+        elif _holds(_field_at(model, finding.path)[0], SecretReference):
+            holder[last] = "secret:given"
+        else:
+            raise _NotMeant
+    return part
 
 
 def validate_settings(model: type[S], tree: object, name: str = "settings") -> S:
@@ -190,10 +225,10 @@ def _unknown(model: type[Settings], path: Path) -> Finding:
     key = str(path[-1])
     close = difflib.get_close_matches(key.lower(), _keys_at(model, path[:-1]), n=1, cutoff=0.6)
     if close:
-        return Finding(path, "unknown key", f"did you mean {close[0]}?", hide=True)
+        return Finding(path, _UNKNOWN, f"did you mean {close[0]}?", hide=True)
     elsewhere = [place for place in _all_paths(model) if place.rpartition(".")[2] == key]
     where = f"it stands at {elsewhere[0]}" if len(elsewhere) == 1 else ""
-    return Finding(path, "unknown key", where, hide=True)
+    return Finding(path, _UNKNOWN, where, hide=True)
 
 
 def _all_paths(model: type[BaseModel], path: str = "") -> Iterator[str]:

@@ -172,6 +172,11 @@ def test_all_mistakes_come_at_once_those_between_sections_too() -> None:
     }
 
 
+def test_a_secret_in_a_section_hides_none_of_its_other_mistakes() -> None:
+    tree = valid_tree(tls={"source": "own", "private_key": "hunter2", "zzzzzz": 1})
+    assert set(refusals(tree)) == {"tls.private_key", "tls.zzzzzz", "tls.certificate_file"}
+
+
 @pytest.mark.parametrize(
     "path",
     ["tls.private_key", "components.cache.password", "components.cache.mode", "proxy.password"],

@@ -216,6 +216,8 @@ def test_the_api_and_the_edge_need_an_address_each() -> None:
 def test_the_hosts_network_overlaps_no_other() -> None:
     found = findings(networks(nodes=["10.10.0.0/24", "10.96.0.0/24"]))
     assert [dotted(f.path) for f in found] == ["networks.services"]
+    found = findings(networks(nodes=["10.10.0.0/24"], services="10.10.0.0/25"))
+    assert [dotted(f.path) for f in found] == ["networks.services"]
 
 
 def test_a_pool_lies_within_the_network_of_the_hosts() -> None:
