@@ -42,7 +42,7 @@ def plan_lines(report: PlanReport) -> list[str]:
     lines += _section("Notes", plan.notes)
     lines += _section("Written besides, in every run", _standing(plan.standing))
     lines += _undo(plan)
-    lines += _section("Not proven by our own tests", report.unproven)
+    lines += _section(f"Not proven by our own tests: {len(report.unproven)}", report.unproven)
     return lines
 
 
