@@ -94,11 +94,15 @@ def test_old_sessions_end_when_the_master_changes(estate: Estate) -> None:
 
 def test_frozen_master_gets_no_connections_when_it_wakes(estate: Estate) -> None:
     old = estate.master()
-    estate.servers[old].signal("server", "STOP")
-    try:
-        estate.until(lambda: reaches_another(estate, old), "no failover", 40)
-    finally:
-        estate.servers[old].signal("server", "CONT")
+    with estate.client(timeout=20) as session:
+        estate.servers[old].signal("server", "STOP")
+        try:
+            # The proxy ends it: nobody answers at the other end.
+            with pytest.raises(ConnectionError):
+                session.receive()
+            estate.until(lambda: reaches_another(estate, old), "no failover", 40)
+        finally:
+            estate.servers[old].signal("server", "CONT")
     woken = time.monotonic()
     while time.monotonic() - woken < 3:
         assert estate.reached() != old
@@ -126,7 +130,18 @@ def test_partitioned_master_steps_down_when_it_is_back(estate: Estate) -> None:
     assert estate.master() != old
 
 
-def test_deleted_pod_hands_over_first(estate: Estate) -> None:
+def test_hook_before_the_end_hands_over(estate: Estate) -> None:
+    old = estate.master()
+    with estate.client() as client:
+        client.call("SET", "kept", "through the drain")
+    hook = estate.servers[old].container("server")["lifecycle"]["preStop"]["exec"]["command"]
+    assert estate.servers[old].exec("server", hook, timeout=60) == 0
+    with estate.server(old) as handed_over:
+        assert handed_over.role() == "slave"
+    estate.wait_whole()
+
+
+def test_deleted_master_is_hardly_missed(estate: Estate) -> None:
     old = estate.master()
     with estate.client() as client:
         client.call("SET", "kept", "through the drain")
