@@ -335,4 +335,4 @@ def _plain(status: StepStatus) -> StepStatus:
 
 
 TestEngineMachine = EngineMachine.TestCase
-TestEngineMachine.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestEngineMachine.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
