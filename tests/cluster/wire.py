@@ -139,5 +139,12 @@ def api_roots(api: Api) -> Iterator[tuple[str, str]]:
 
 
 def outside(mutations: Iterable[Request], approved: Collection[str]) -> list[Request]:
-    """Mutations of what nobody approved."""
-    return [request for request in mutations if request.target not in approved]
+    """Mutations of what nobody approved. A target without a name (a POST of which only the path
+    was recorded) counts as any approved one of its kind and place."""
+
+    def covered(target: str) -> bool:
+        if target.endswith("/"):
+            return any(name.startswith(target) for name in approved)
+        return target in approved
+
+    return [request for request in mutations if not covered(request.target)]
