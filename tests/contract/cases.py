@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from tests.contract import (
+    cases_admission,
     cases_apply,
     cases_controllers,
     cases_outage,
@@ -16,7 +17,14 @@ Case = Callable[[Client], Awaitable[None]]
 
 CASES: dict[str, Case] = {
     case.__name__: case
-    for part in (cases_apply, cases_refusals, cases_watch, cases_outage, cases_controllers)
+    for part in (
+        cases_apply,
+        cases_refusals,
+        cases_watch,
+        cases_outage,
+        cases_controllers,
+        cases_admission,
+    )
     for case in part.CASES
 }
 

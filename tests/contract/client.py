@@ -32,6 +32,8 @@ _PLURALS = {
     "RoleBinding": ("apis/rbac.authorization.k8s.io/v1", "rolebindings"),
     "StorageClass": ("apis/storage.k8s.io/v1", "storageclasses"),
     "PodDisruptionBudget": ("apis/policy/v1", "poddisruptionbudgets"),
+    "LimitRange": ("api/v1", "limitranges"),
+    "ResourceQuota": ("api/v1", "resourcequotas"),
     "Lease": ("apis/coordination.k8s.io/v1", "leases"),
     "CustomResourceDefinition": (
         "apis/apiextensions.k8s.io/v1",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from installer.rehearsal.kube import crds, ownership, validation
+from installer.rehearsal.kube.admission import admit_pod
 from installer.rehearsal.kube.allocation import allocate
 from installer.rehearsal.kube.clock import Clock
 from installer.rehearsal.kube.defaults import apply_defaults
@@ -260,6 +261,8 @@ class Registry:
             new = normal(kind.schema, obj)
             apply_defaults(kind.kind, new)
             allocate(self.store, kind, live, new)
+            if kind.kind == "Pod" and not kind.group and live is None:
+                admit_pod(self.store, new)
         new = {"apiVersion": kind.api_version, "kind": kind.kind, **new}
         new["apiVersion"], new["kind"] = kind.api_version, kind.kind
         if live is not None and kind.generation and self._spec_changed(kind, live, new):

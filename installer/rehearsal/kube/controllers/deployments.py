@@ -147,6 +147,9 @@ class Deployments:
             and counts["availableReplicas"] == wanted
         )
         conditions, again = self._conditions(fresh, counts, done, name)
+        failure = condition(updated, "ReplicaFailure") if updated else None
+        if failure is not None:
+            conditions.append({**failure, "lastUpdateTime": failure["lastTransitionTime"]})
         status: Json = {field: value for field, value in counts.items() if value}
         status |= {
             "observedGeneration": fresh["metadata"]["generation"],

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from fractions import Fraction
 
 from installer.rehearsal.faults import FaultBoard
+from installer.rehearsal.kube.admission import text_of, used_in
 from installer.rehearsal.kube.controllers.cluster import Cluster, condition, is_going, is_ready
 from installer.rehearsal.kube.controllers.templates import share
 from installer.rehearsal.kube.problems import Json
-from installer.rehearsal.kube.quantity import amount, canonical
+from installer.rehearsal.kube.quantity import amount
 from installer.rehearsal.kube.selectors import matches
 from installer.rehearsal.kube.store import Change, Key
 
@@ -103,39 +104,15 @@ class Quotas:
         return None
 
     def _used(self, namespace: str, name: str) -> str:
-        pods = [
-            pod
-            for pod in self._cluster.items(PODS, namespace)
-            if (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
-        ]
-        if name in ("pods", "count/pods"):
-            return str(len(pods))
         if name in ("services", "persistentvolumeclaims"):
             return str(len(self._cluster.items(f"{name}.", namespace)))
         if name == "requests.storage":
             claims = self._cluster.items("persistentvolumeclaims.", namespace)
             sizes = [claim["spec"]["resources"]["requests"]["storage"] for claim in claims]
-            return canonical_sum(sizes)
-        section, _, resource = name.rpartition(".")
-        return canonical_sum(
-            [
-                ((container.get("resources") or {}).get(section or "requests") or {}).get(
-                    resource, "0"
-                )
-                for pod in pods
-                for container in pod["spec"]["containers"]
-            ]
-        )
-
-
-def canonical_sum(values: list[str]) -> str:
-    """The sum of quantities, as one."""
-    total = sum((amount(value) for value in values), Fraction(0))
-    if total.denominator != 1:
-        return canonical(f"{int(total * 1000)}m")
-    if total and total % 1024 == 0:
-        return canonical(f"{total.numerator // 1024}Ki")
-    return str(total.numerator)
+            return text_of(sum((amount(size) for size in sizes), Fraction(0)))
+        used = used_in(self._cluster.store, namespace)
+        short = {"count/pods": "pods", "cpu": "requests.cpu", "memory": "requests.memory"}
+        return text_of(used.get(short.get(name, name), Fraction(0)))
 
 
 class Policy:
