@@ -31,7 +31,7 @@ from installer.wiring import found, rendering, target, workspace
 from installer.wiring.attached import Attached
 from installer.wiring.compose import Composition, compose
 from installer.wiring.far_end import reach
-from installer.wiring.link import open_link
+from installer.wiring.link import VIEW_PATIENCE, open_link
 from installer.wiring.rehearsal_key import rehearsal_key
 from installer.wiring.target import Rehearsal, Target
 from installer.wiring.work import Request, engine_arguments, keep, kept
@@ -208,7 +208,7 @@ class Session:
         """Looks at the cluster and says what would be done. Raises InstallError."""
         opened, goal = self._opened()
         goal = await reach(self.directory, goal, self.settings.size_row)
-        link = await open_link(goal, opened, self.clock)
+        link = await open_link(goal, opened, self.clock, patience=VIEW_PATIENCE)
         try:
             made = await compose(link, opened, goal, request)
             if workspace.has_records(self.directory) or self.is_established:

@@ -88,7 +88,11 @@ async def _install(
     notes = (*renderer.changed_by_operator(), *_taken_back(seen), *_kept(seen))
     plan = _plan(RunKind.INSTALL, link, workspace, target, steps, notes)
     return Composition(
-        plan, steps, _lease(link, workspace, request), _install_survey(seen, facts), facts
+        plan,
+        steps,
+        _lease(link, workspace, request),
+        _install_survey(seen, facts, link.cluster.warnings),
+        facts,
     )
 
 
@@ -105,7 +109,7 @@ async def _uninstall(
         read=True,
         removed=tuple(item.ref.key for item in (*seen.removes, *seen.volumes)),
         stays=seen.stays,
-        found=found.lines(facts),
+        found=(*link.cluster.warnings, *found.lines(facts)),
     )
     lock = LeaseUntilRemoved(_lease(link, workspace, request), link.handle)
     return Composition(plan, steps, lock, shown, facts)
@@ -159,7 +163,7 @@ def _kept(seen: ClusterSurvey) -> tuple[str, ...]:
     )
 
 
-def _install_survey(seen: ClusterSurvey, facts: ClusterFacts) -> Survey:
+def _install_survey(seen: ClusterSurvey, facts: ClusterFacts, warnings: tuple[str, ...]) -> Survey:
     return Survey(
         read=True,
         new=tuple(item.ref.key for item in seen.new),
@@ -169,5 +173,5 @@ def _install_survey(seen: ClusterSurvey, facts: ClusterFacts) -> Survey:
         ),
         unchanged=tuple(item.ref.key for item in seen.unchanged),
         removed=tuple(record.ref.key for record in seen.prune),
-        found=found.lines(facts),
+        found=(*warnings, *found.lines(facts)),
     )

@@ -12,7 +12,7 @@ from installer.engine.work import Build, EngineWork
 from installer.store.directory import InstallDirectory
 from installer.wiring.compose import compose
 from installer.wiring.far_end import reach
-from installer.wiring.link import open_link
+from installer.wiring.link import ENGINE_PATIENCE, open_link
 from installer.wiring.target import required
 from installer.wiring.work import Request, parse_engine_arguments
 from installer.wiring.workspace import open_workspace, seal_key
@@ -24,7 +24,7 @@ def build_for(directory: InstallDirectory, request: Request, clock: Clock) -> Bu
     async def build(unlocking: str) -> EngineWork:
         workspace = await open_workspace(directory, seal_key(unlocking), clock)
         target = await reach(directory, required(directory.root), workspace.settings.size_row)
-        link = await open_link(target, workspace, clock)
+        link = await open_link(target, workspace, clock, patience=ENGINE_PATIENCE)
         try:
             made = await compose(link, workspace, target, request)
         except BaseException:

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from installer.cluster.client import ApiClient
+from installer.cluster.concurrency import RetryBudget
 from installer.cluster.handle import ClusterHandle, Consents, open_handle
 from installer.cluster.informer import Informers
 from installer.cluster.kubeconfig import load_target
@@ -15,6 +16,10 @@ from installer.core.objects import ObjectRef
 from installer.wiring.target import Target
 from installer.wiring.workspace import Workspace
 
+# Somebody who waits for a plan wants to hear soon that the address is wrong; an engine at night
+# goes on as soon as the API is back.
+VIEW_PATIENCE = 10.0
+ENGINE_PATIENCE = 300.0
 KUBE_SYSTEM = ObjectRef("v1", "Namespace", "", "kube-system")
 
 
@@ -30,9 +35,16 @@ class Link:
 
 
 async def open_link(
-    target: Target, workspace: Workspace, clock: Clock, consents: Consents | None = None
+    target: Target,
+    workspace: Workspace,
+    clock: Clock,
+    *,
+    patience: float,
+    consents: Consents | None = None,
 ) -> Link:
     """Connects and looks whether it is the cluster that this directory belongs to.
+
+    ``patience``: seconds for which reads are repeated while the API does not answer.
 
     Raises InstallError KUBECONFIG-*, the API's failures in words, OTHER-CLUSTER.
     """
@@ -44,7 +56,8 @@ async def open_link(
     )
     stack = AsyncExitStack()
     try:
-        client = await stack.enter_async_context(ApiClient(cluster, clock=clock))
+        budget = RetryBudget(clock, seconds=patience)
+        client = await stack.enter_async_context(ApiClient(cluster, clock=clock, retry=budget))
         informers = await stack.enter_async_context(Informers(client))
         uid = await _cluster_uid(client)
         if target.cluster_uid and uid != target.cluster_uid:
