@@ -6,6 +6,7 @@ from tests.contract import (
     cases_admission,
     cases_apply,
     cases_controllers,
+    cases_extension,
     cases_outage,
     cases_refusals,
     cases_watch,
@@ -24,6 +25,7 @@ CASES: dict[str, Case] = {
         cases_outage,
         cases_controllers,
         cases_admission,
+        cases_extension,
     )
     for case in part.CASES
 }

@@ -138,7 +138,7 @@ def _replica_failure(obj: Json | None) -> bool:
 
 
 async def pod_security_names_each_violation(client: Client) -> None:
-    """`restricted` forbids what is not restricted enough, all at once and container by container."""
+    """`restricted` forbids what is not restricted enough, all of it told at once."""
     space = {
         "apiVersion": "v1",
         "kind": "Namespace",
@@ -170,6 +170,16 @@ async def pod_security_names_each_violation(client: Client) -> None:
         'seccompProfile (pod or container "app" must set '
         'securityContext.seccompProfile.type to "RuntimeDefault" or "Localhost")'
     )
+
+
+async def pod_security_lets_in_what_is_tight(client: Client) -> None:
+    """A pod that keeps to `restricted` is created."""
+    space = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": client.namespace, "labels": {ENFORCE: "restricted"}},
+    }
+    await client.applied(space)
     tight = _pod(client.namespace, "tight")
     tight["spec"]["securityContext"] = {
         "runAsNonRoot": True,
@@ -189,4 +199,5 @@ CASES = (
     limit_ranges_complete_and_refuse,
     quotas_count_and_refuse,
     pod_security_names_each_violation,
+    pod_security_lets_in_what_is_tight,
 )

@@ -155,12 +155,18 @@ def budget(namespace: str, name: str = "web") -> Json:
     }
 
 
-def definition(plural: str, kind: str) -> Json:
-    """A CRD with a size between 1 and 9, named parts and a status subresource."""
+def _schema() -> Json:
+    """A size between 1 and 9, a mode by default, parts told apart by name, any status."""
     part: Json = {
         "type": "object",
         "required": ["name"],
         "properties": {"name": {"type": "string"}, "weight": {"type": "integer"}},
+    }
+    parts: Json = {
+        "type": "array",
+        "items": part,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["name"],
     }
     spec: Json = {
         "type": "object",
@@ -168,16 +174,22 @@ def definition(plural: str, kind: str) -> Json:
         "properties": {
             "size": {"type": "integer", "minimum": 1, "maximum": 9},
             "mode": {"type": "string", "default": "plain", "enum": ["plain", "fancy"]},
-            "parts": {
-                "type": "array",
-                "items": part,
-                "x-kubernetes-list-type": "map",
-                "x-kubernetes-list-map-keys": ["name"],
-            },
+            "parts": parts,
         },
     }
     status: Json = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    schema: Json = {"type": "object", "properties": {"spec": spec, "status": status}}
+    return {"type": "object", "properties": {"spec": spec, "status": status}}
+
+
+def definition(plural: str, kind: str) -> Json:
+    """A namespaced CRD with a status subresource."""
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": _schema()},
+        "subresources": {"status": {}},
+    }
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -186,15 +198,7 @@ def definition(plural: str, kind: str) -> Json:
             "group": GROUP,
             "scope": "Namespaced",
             "names": {"plural": plural, "singular": kind.lower(), "kind": kind},
-            "versions": [
-                {
-                    "name": "v1",
-                    "served": True,
-                    "storage": True,
-                    "schema": {"openAPIV3Schema": schema},
-                    "subresources": {"status": {}},
-                }
-            ],
+            "versions": [version],
         },
     }
 

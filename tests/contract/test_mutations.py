@@ -4,6 +4,7 @@ The rows are those of the API's error shapes that the installer's classifier is 
 the further promises that its engine relies on.
 """
 
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -13,6 +14,11 @@ from installer.rehearsal.kube.rules import Rules
 from tests.contract import client
 from tests.contract.cases import CASES, run_case
 from tests.contract.far_end import SimulatedFarEnd
+
+# Seconds; a watch must be allowed its own length.
+PATIENCE = {"watch_sends_bookmarks": 6.0, "old_watch_is_410_event": 6.0}
+
+CASE = re.compile(r"^async def ([a-z]\w+)\(client: Client\) -> None:", re.MULTILINE)
 
 RED_WITHOUT = {
     "conflicts_are_told": "conflict_names_field_and_manager",
@@ -45,6 +51,18 @@ def test_every_rule_has_its_case() -> None:
     assert set(RED_WITHOUT.values()) <= set(CASES)
 
 
+def test_every_file_of_cases_is_run() -> None:
+    here = Path(__file__).parent
+    written = {
+        name
+        for path in here.glob("cases_*.py")
+        for name in re.findall(
+            r"^async def ([a-z]\w+)\(client: Client\) -> None:", path.read_text(), re.M
+        )
+    }
+    assert set(CASES) == written
+
+
 def first_of(error: BaseException) -> BaseException:
     """What a case in a task group failed with."""
     while isinstance(error, ExceptionGroup):
@@ -56,7 +74,7 @@ def first_of(error: BaseException) -> BaseException:
 async def test_case_goes_red_without_rule(
     rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "PATIENCE_SECONDS", 6.0)
+    monkeypatch.setattr(client, "PATIENCE_SECONDS", PATIENCE.get(rule, 2.0))
     weakened = SimulatedFarEnd(tmp_path, Rules(**{rule: False}))
     await weakened.open()
     try:

@@ -55,8 +55,63 @@ class ResourceType:
         return ("status",) if "status" in self.subresources else ()
 
 
+# Path, kind, plural, scope, short names, subresources, whether spec changes are counted.
+_KINDS = """
+v1 ConfigMap configmaps namespaced cm - -
+v1 Endpoints endpoints namespaced ep - -
+v1 Event events namespaced ev - -
+v1 LimitRange limitranges namespaced limits - -
+v1 Namespace namespaces cluster ns status,finalize -
+v1 Node nodes cluster no status -
+v1 PersistentVolumeClaim persistentvolumeclaims namespaced pvc status -
+v1 PersistentVolume persistentvolumes cluster pv status -
+v1 Pod pods namespaced po status,log generation
+v1 ReplicationController replicationcontrollers namespaced rc status -
+v1 ResourceQuota resourcequotas namespaced quota status -
+v1 Secret secrets namespaced - - -
+v1 ServiceAccount serviceaccounts namespaced sa - -
+v1 Service services namespaced svc status -
+apps/v1 ControllerRevision controllerrevisions namespaced - - -
+apps/v1 DaemonSet daemonsets namespaced ds status generation
+apps/v1 Deployment deployments namespaced deploy status,scale generation
+apps/v1 ReplicaSet replicasets namespaced rs status,scale generation
+apps/v1 StatefulSet statefulsets namespaced sts status,scale generation
+autoscaling/v2 HorizontalPodAutoscaler horizontalpodautoscalers namespaced hpa status -
+batch/v1 CronJob cronjobs namespaced cj status generation
+batch/v1 Job jobs namespaced - status generation
+networking.k8s.io/v1 Ingress ingresses namespaced ing status generation
+networking.k8s.io/v1 IngressClass ingressclasses cluster - - generation
+networking.k8s.io/v1 NetworkPolicy networkpolicies namespaced netpol - generation
+policy/v1 PodDisruptionBudget poddisruptionbudgets namespaced pdb status generation
+rbac.authorization.k8s.io/v1 ClusterRoleBinding clusterrolebindings cluster - - -
+rbac.authorization.k8s.io/v1 ClusterRole clusterroles cluster - - -
+rbac.authorization.k8s.io/v1 RoleBinding rolebindings namespaced - - -
+rbac.authorization.k8s.io/v1 Role roles namespaced - - -
+storage.k8s.io/v1 CSIDriver csidrivers cluster - - -
+storage.k8s.io/v1 StorageClass storageclasses cluster sc - -
+admissionregistration.k8s.io/v1 MutatingWebhookConfiguration mutatingwebhookconfigurations \
+    cluster - - generation
+admissionregistration.k8s.io/v1 ValidatingWebhookConfiguration validatingwebhookconfigurations \
+    cluster - - generation
+apiextensions.k8s.io/v1 CustomResourceDefinition customresourcedefinitions cluster crd,crds status \
+    generation
+scheduling.k8s.io/v1 PriorityClass priorityclasses cluster pc - generation
+coordination.k8s.io/v1 Lease leases namespaced - - -
+discovery.k8s.io/v1 EndpointSlice endpointslices namespaced - - generation
+"""
+
+
+def builtin_types() -> list[ResourceType]:
+    """The built-in kinds, in the order in which discovery lists their groups."""
+    found = [_type(*line.split()) for line in _KINDS.strip().splitlines()]
+    review = "SelfSubjectAccessReview"
+    group, plural = "authorization.k8s.io", "selfsubjectaccessreviews"
+    verbs, schema = ("create",), struct(review)
+    return [*found, ResourceType(group, "v1", plural, review, False, verbs=verbs, schema=schema)]
+
+
 def _type(
-    path: str, kind: str, plural: str, scope: str, short: str = "", sub: str = "", gen: bool = False
+    path: str, kind: str, plural: str, scope: str, short: str, subresources: str, generation: str
 ) -> ResourceType:
     group, _, version = path.rpartition("/")
     return ResourceType(
@@ -65,117 +120,11 @@ def _type(
         plural,
         kind,
         scope == "namespaced",
-        tuple(short.split()),
-        frozenset(sub.split()),
-        gen,
+        () if short == "-" else tuple(short.split(",")),
+        frozenset() if subresources == "-" else frozenset(subresources.split(",")),
+        generation == "generation",
         schema=struct(kind),
     )
-
-
-def builtin_types() -> list[ResourceType]:
-    """The built-in kinds, in the order in which discovery lists their groups."""
-    inside, whole = "namespaced", "cluster"
-    core = [
-        _type("v1", "ConfigMap", "configmaps", inside, "cm"),
-        _type("v1", "Endpoints", "endpoints", inside, "ep"),
-        _type("v1", "Event", "events", inside, "ev"),
-        _type("v1", "LimitRange", "limitranges", inside, "limits"),
-        _type("v1", "Namespace", "namespaces", whole, "ns", "status finalize"),
-        _type("v1", "Node", "nodes", whole, "no", "status"),
-        _type("v1", "PersistentVolumeClaim", "persistentvolumeclaims", inside, "pvc", "status"),
-        _type("v1", "PersistentVolume", "persistentvolumes", whole, "pv", "status"),
-        _type("v1", "Pod", "pods", inside, "po", "status log", True),
-        _type("v1", "ReplicationController", "replicationcontrollers", inside, "rc", "status"),
-        _type("v1", "ResourceQuota", "resourcequotas", inside, "quota", "status"),
-        _type("v1", "Secret", "secrets", inside),
-        _type("v1", "ServiceAccount", "serviceaccounts", inside, "sa"),
-        _type("v1", "Service", "services", inside, "svc", "status"),
-    ]
-    workloads = [
-        _type("apps/v1", "ControllerRevision", "controllerrevisions", inside),
-        _type("apps/v1", "DaemonSet", "daemonsets", inside, "ds", "status", True),
-        _type("apps/v1", "Deployment", "deployments", inside, "deploy", "status scale", True),
-        _type("apps/v1", "ReplicaSet", "replicasets", inside, "rs", "status scale", True),
-        _type("apps/v1", "StatefulSet", "statefulsets", inside, "sts", "status scale", True),
-        _type(
-            "autoscaling/v2",
-            "HorizontalPodAutoscaler",
-            "horizontalpodautoscalers",
-            inside,
-            "hpa",
-            "status",
-        ),
-        _type("batch/v1", "CronJob", "cronjobs", inside, "cj", "status", True),
-        _type("batch/v1", "Job", "jobs", inside, "", "status", True),
-    ]
-    return core + workloads + _cluster_types(inside, whole)
-
-
-def _cluster_types(inside: str, whole: str) -> list[ResourceType]:
-    rbac = "rbac.authorization.k8s.io/v1"
-    hooks = "admissionregistration.k8s.io/v1"
-    review = _type("authorization.k8s.io/v1", "SelfSubjectAccessReview", "x", whole)
-    return [
-        _type("networking.k8s.io/v1", "Ingress", "ingresses", inside, "ing", "status", True),
-        _type("networking.k8s.io/v1", "IngressClass", "ingressclasses", whole, "", "", True),
-        _type(
-            "networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", inside, "netpol", "", True
-        ),
-        _type(
-            "policy/v1",
-            "PodDisruptionBudget",
-            "poddisruptionbudgets",
-            inside,
-            "pdb",
-            "status",
-            True,
-        ),
-        _type(rbac, "ClusterRoleBinding", "clusterrolebindings", whole),
-        _type(rbac, "ClusterRole", "clusterroles", whole),
-        _type(rbac, "RoleBinding", "rolebindings", inside),
-        _type(rbac, "Role", "roles", inside),
-        _type("storage.k8s.io/v1", "CSIDriver", "csidrivers", whole),
-        _type("storage.k8s.io/v1", "StorageClass", "storageclasses", whole, "sc"),
-        _type(
-            hooks,
-            "MutatingWebhookConfiguration",
-            "mutatingwebhookconfigurations",
-            whole,
-            "",
-            "",
-            True,
-        ),
-        _type(
-            hooks,
-            "ValidatingWebhookConfiguration",
-            "validatingwebhookconfigurations",
-            whole,
-            "",
-            "",
-            True,
-        ),
-        _type(
-            "apiextensions.k8s.io/v1",
-            "CustomResourceDefinition",
-            "customresourcedefinitions",
-            whole,
-            "crd crds",
-            "status",
-            True,
-        ),
-        _type("scheduling.k8s.io/v1", "PriorityClass", "priorityclasses", whole, "pc", "", True),
-        _type("coordination.k8s.io/v1", "Lease", "leases", inside),
-        _type("discovery.k8s.io/v1", "EndpointSlice", "endpointslices", inside, "", "", True),
-        ResourceType(
-            review.group,
-            review.version,
-            "selfsubjectaccessreviews",
-            review.kind,
-            False,
-            verbs=("create",),
-            schema=review.schema,
-        ),
-    ]
 
 
 class Catalogue:
