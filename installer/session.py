@@ -19,7 +19,7 @@ from installer.engine.client import EngineClient
 from installer.engine.estimate import remaining
 from installer.engine.journal import Journal
 from installer.engine.process import spawn, started
-from installer.rehearsal.faults import FAULTS
+from installer.rehearsal.faults import FAULTS, checked
 from installer.store.directory import InstallDirectory, check_directory, choose_directory
 from installer.store.sealed_key import (
     SealKey,
@@ -105,7 +105,8 @@ class Session:
     def open(cls, inputs: Inputs, *, clock: Clock | None = None) -> "Session":
         """Reads settings (``answers``, else those of the directory) and the remembered target.
 
-        Raises SettingsError, InstallError SETTINGS-UNREADABLE, NO-INSTALL, DIRECTORY-UNUSABLE.
+        Raises SettingsError, InstallError SETTINGS-UNREADABLE, NO-INSTALL, DIRECTORY-UNUSABLE,
+        FAULT-UNKNOWN, NOT-A-REHEARSAL.
         """
         if inputs.answers is not None:
             settings = workspace.read_settings(inputs.answers).settings
@@ -116,6 +117,8 @@ class Session:
                 raise _no_install(directory)
             settings = workspace.read_settings(directory.settings).settings
         goal = _target(directory, settings, inputs)
+        if goal is not None and goal.rehearsal is not None:
+            _refuse_unknown_faults(goal.rehearsal)
         session = cls(directory, settings, goal, inputs, clock or SystemClock())
         if session.target is not None and session.target.rehearsal is None:
             check_directory(directory.root)
@@ -321,6 +324,19 @@ def _target(directory: InstallDirectory, settings: Settings, inputs: Inputs) -> 
         path = folder / Path(settings.cluster.kubeconfig).expanduser()
         return Target(path, inputs.context or settings.cluster.context or "", cluster_uid=uid)
     return None
+
+
+def _refuse_unknown_faults(rehearsal: Rehearsal) -> None:
+    try:
+        checked(rehearsal.faults)
+    except ValueError as unknown:
+        raise InstallError(
+            code="FAULT-UNKNOWN",
+            title="There is no such fault to rehearse",
+            cause=str(unknown),
+            remedy="--rehearse-fault list says what each of them shows.",
+            exit_code=ExitCode.USAGE,
+        ) from unknown
 
 
 def _no_install(directory: InstallDirectory) -> InstallError:

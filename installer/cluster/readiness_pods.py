@@ -58,6 +58,21 @@ def owned_by(
     )
 
 
+def leaving(workload: Mapping[str, Any], pods: Iterable[Mapping[str, Any]]) -> str:
+    """A StatefulSet makes a pod anew only when the old one is gone, which the kubelet of a node
+    that does not answer never reports: which pod that is, and where; else empty."""
+    for pod in pods:
+        since = pod["metadata"].get("deletionTimestamp")
+        if (
+            since
+            and workload["kind"] == "StatefulSet"
+            and _owner_uid(pod) == workload["metadata"]["uid"]
+        ):
+            node = pod["spec"].get("nodeName", "no node")
+            return f"pod {pod['metadata']['name']} on {node} is being deleted since {since}"
+    return ""
+
+
 _Select: TypeAlias = Callable[[Mapping[str, Any]], bool]
 
 

@@ -15,6 +15,7 @@ from installer.cluster.readiness import ClusterView, is_gated, readiness
 from installer.cluster.readiness_parts import Readiness, State
 from installer.cluster.readiness_pods import (
     PodProblem,
+    leaving,
     owned_by,
     pod_problems,
     refused_pods,
@@ -241,7 +242,7 @@ class _KindWait:
             ready = False
             self._told.missing[str(ref)] = found.reason
             if live is not None and manifest["kind"] in _WORKLOADS:
-                self._fail_fast(live)
+                self._told.missing[str(ref)] += self._fail_fast(live)
         self._told.say()
         self._warnings = {ref: line for ref, line in self._warnings.items() if line}
         return ready
@@ -274,15 +275,19 @@ class _KindWait:
             if "persistentVolumeClaim" in volume
         )
 
-    def _fail_fast(self, workload: Manifest) -> None:
+    def _fail_fast(self, workload: Manifest) -> str:
+        """Raises what will not pass by itself; tells what may, as a further part of a line."""
         refused = workload_problem(workload)
         if refused is not None and self._lasts(refused):
             raise _PodFailure(workload, None, refused)
         name = f"{workload['kind']} {workload['metadata']['name']}"
+        told = leaving(workload, self._pods.objects.values() if self._pods else ())
         for pod in self._pods_of(workload):
             for problem in pod_problems(pod, name):
                 if self._lasts(problem):
                     raise _PodFailure(workload, pod, problem)
+                told = told or f"{problem.title}: {problem.cause}"
+        return f"; {told}" if told else ""
 
     def _pods_of(self, workload: Manifest) -> list[Manifest]:
         """Of its current revision."""

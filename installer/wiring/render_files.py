@@ -36,7 +36,7 @@ def write_objects(
         for manifest in objects[wave.id]:
             side = NAMESPACE if manifest["metadata"].get("namespace") else ADMIN
             path = directory / side / folder / _file_name(manifest)
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if secret else 0o755)
+            _make_folder(path.parent, 0o700 if secret else 0o755)
             _write(path, readable_yaml(manifest), 0o600 if secret else 0o644)
             written.append(path)
     return tuple(written)
@@ -57,6 +57,13 @@ def _refuse_leftovers(directory: Path) -> None:
             remedy="Give --render a new folder, or remove this one first.",
             exit_code=ExitCode.REFUSED,
         )
+
+
+def _make_folder(folder: Path, mode: int) -> None:
+    """With its parents, all of that mode (``Path.mkdir`` gives it to the last one only)."""
+    missing = [folder, *folder.parents]
+    for path in reversed([path for path in missing if not path.exists()]):
+        path.mkdir(mode=mode)
 
 
 def _write(path: Path, text: str, mode: int) -> None:

@@ -11,7 +11,7 @@ import re
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +20,7 @@ import yaml
 
 from installer.engine import locks
 from installer.rehearsal.kube.store import Store
+from installer.rehearsal.process import RehearsalProcess, spawn
 from installer.store.sealed_key import SealKey, read_identity_file
 from tests.canaries import Canaries
 from tests.e2e.forker import Forker
@@ -44,7 +45,9 @@ class Write:
     def is_in(self, targets: Iterable[str]) -> bool:
         """Whether it is of one of these planned targets (``kind.group/namespace/name``)."""
         place = f"{self.kind}/{self.namespace}/"
-        return any(t.startswith(place) if not self.name else t == place + self.name for t in targets)
+        return any(
+            t.startswith(place) if not self.name else t == place + self.name for t in targets
+        )
 
 
 @dataclass(frozen=True)
@@ -119,8 +122,10 @@ class Product:
     forker: Forker
     folder: Path
     example: str = "small"
-    canaries: dict[str, str] = field(default_factory=dict)  # beside what is sealed
+    canaries: dict[str, str] = field(default_factory=dict)  # given: to be found nowhere
+    spared: list[Path] = field(default_factory=list)  # where secrets lie by right
     _running: list[Running] = field(default_factory=list)
+    _clusters: list[RehearsalProcess] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -146,7 +151,11 @@ class Product:
     # -- running ------------------------------------------------------------------------------
 
     def install(self, *words: str, **how: Any) -> Ran:
-        return self.run(*_FAST, "--answers", str(self.answers), "--yes", *words, **how)
+        return self.run(*self.fast_install(*words), **how)
+
+    def fast_install(self, *words: str) -> tuple[str, ...]:
+        """The words of an install on a simulated cluster that does everything at once."""
+        return (*_FAST, "--answers", str(self.answers), "--yes", *words)
 
     def resume(self, *words: str, **how: Any) -> Ran:
         return self.run("--resume", "--yes", *words, **how)
@@ -160,10 +169,20 @@ class Product:
         assert code is None or ran.code == code, f"exit code {ran.code}\n{ran.text[-6000:]}"
         return ran
 
-    def begin(self, *words: str, die_at: str = "", view: str = "--json", stdin: str = "") -> Running:
-        environment = {key: value for key, value in os.environ.items() if key != DIE_AT}
-        if die_at:
-            environment[DIE_AT] = die_at
+    def begin(
+        self,
+        *words: str,
+        die_at: str = "",
+        view: str = "--json",
+        stdin: str = "",
+        environment: Mapping[str, str] | None = None,
+    ) -> Running:
+        """Starts a command line. ``TMPDIR`` of ``environment`` is made."""
+        env = {key: value for key, value in os.environ.items() if key != DIE_AT}
+        env |= {DIE_AT: die_at} if die_at else {}
+        env |= environment or {}
+        if environment and "TMPDIR" in environment:
+            Path(environment["TMPDIR"]).mkdir(exist_ok=True)
         number = len(self._running)
         files = (self.folder / f"out-{number}.txt", self.folder / f"err-{number}.txt")
         given = self.folder / "stdin.txt"
@@ -175,7 +194,7 @@ class Product:
                 *(stack.enter_context(file.open("wb")).fileno() for file in files),
             )
             mark = len(self.wire())
-            pid = self.forker.start(argv, environment, self.folder, streams, terminal=False)  # type: ignore[arg-type]  # three, by the line above
+            pid = self.forker.start(argv, env, self.folder, streams, terminal=False)  # type: ignore[arg-type]  # three, by the line above
         running = Running(self, pid, mark, files)
         self._running.append(running)
         return running
@@ -230,6 +249,21 @@ class Product:
         store.close()
         return {key: dict(found.obj) for key in store.places() if (found := store.get(key))}
 
+    def nodes(self) -> list[Line]:
+        """The Ready condition of every simulated node."""
+        return [
+            next(c for c in obj["status"]["conditions"] if c["type"] == "Ready")
+            for key, obj in self.objects().items()
+            if key[0] == "nodes."
+        ]
+
+    def signal_engine(self, number: signal.Signals) -> None:
+        """A signal to the engine that is at work here."""
+        holder = self.engine()
+        assert holder is not None
+        assert holder.pid
+        os.kill(holder.pid, number)
+
     def engine(self) -> locks.Holder | None:
         return locks.holder(self.directory) if self.directory.is_dir() else None
 
@@ -245,12 +279,18 @@ class Product:
         what is sealed, as a cluster does, but never what was given."""
         store = [self.rehearsal / name for name in ("objects.json", "objects.log")]
         given = Canaries(self.canaries)
-        leaks = given.in_files([self.directory], but_not=[])
-        if (self.directory / "secrets.age").exists() and (key := self.key()) is not None:
-            sealed = Canaries.of_sealed(self.directory / "secrets.age", key)
+        leaks = given.in_files([self.directory])
+        if (self.directory / "secrets.age").exists() and self.key() is not None:
             own = [self.directory / "rehearsal.identity", self.folder / "identity.txt"]
-            leaks += sealed.in_files([self.folder], but_not=[*store, *own, self.folder / "store"])
+            spared = [*store, *own, self.folder / "store", *self.spared]
+            leaks += self.sealed().in_files([self.folder], but_not=spared)
         assert not leaks, "secrets were found:\n" + "\n".join(sorted({str(x) for x in leaks}))
+
+    def sealed(self) -> Canaries:
+        """Everything that is sealed here, to be searched for. Needs :meth:`key`."""
+        key = self.key()
+        assert key is not None
+        return Canaries.of_sealed(self.directory / "secrets.age", key)
 
     def key(self) -> SealKey | None:
         """What opens the sealed file, where that is known without a passphrase."""
@@ -272,6 +312,11 @@ class Product:
 
     # -- leaving ------------------------------------------------------------------------------
 
+    def start_cluster(self) -> None:
+        """Brings the simulated cluster back up, at full speed, without faults."""
+        started = spawn(self.directory, speed=10_000, idle=120)
+        self._clusters.append(started)
+
     def stop_cluster(self) -> None:
         """Ends the simulated cluster as a power cut would; it comes back with all it answered."""
         for pid, line in self._processes():
@@ -287,6 +332,8 @@ class Product:
             if not running.ended:
                 _kill(running.pid)
                 self.forker.wait(running.pid, 10)
+        for cluster in self._clusters:
+            cluster.kill()
         for pid, _ in self._processes():
             _kill(pid)
         self.until(lambda: not self._processes(), 10)
@@ -315,6 +362,8 @@ def read_wire(path: Path) -> list[Write]:
     writes = []
     lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
     for line in (json.loads(line) for line in lines if line.endswith(b"\n")):
+        if not line["agent"].startswith("matrix-install/"):
+            continue  # somebody else's
         match = _PATH.fullmatch(line["path"])
         assert match is not None, line
         if match["group"] in _REVIEWS or "dryRun" in line["query"]:

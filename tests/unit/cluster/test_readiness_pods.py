@@ -6,6 +6,7 @@ import pytest
 
 from installer.cluster.readiness_pods import (
     RESTARTS,
+    leaving,
     owned_by,
     pod_problems,
     workload_problem,
@@ -160,3 +161,15 @@ def test_pods_that_may_not_even_be_created() -> None:
     assert problem is not None
     assert (problem.code, problem.cause) == ("PODS-REFUSED", "exceeded quota")
     assert workload_problem({"kind": "Deployment", "metadata": {"name": "web"}}) is None
+
+
+def test_a_pod_that_a_lost_node_does_not_let_go_is_told_for_stateful_sets_only() -> None:
+    held = pod(owner="uid-1")
+    held["metadata"]["deletionTimestamp"] = "2026-11-24T06:44:00Z"
+    owner = {"kind": "StatefulSet", "metadata": {"uid": "uid-1", "name": "web"}}
+    assert leaving(owner, [pod(owner="uid-1"), held]) == (
+        "pod web-1 on app-4 is being deleted since 2026-11-24T06:44:00Z"
+    )
+    assert leaving(owner, [pod(owner="uid-1")]) == ""
+    assert leaving({**owner, "kind": "Deployment"}, [held]) == ""
+    assert leaving({**owner, "metadata": {"uid": "uid-2"}}, [held]) == ""
