@@ -65,8 +65,8 @@ FAULTS = (
     Fault(
         "api-frozen",
         "The API server does not answer",
-        "Connections hang without an answer; the run times out, says so and goes on after it.",
-        False,
+        "For a minute connections hang without an answer; the run waits and goes on after it.",
+        True,
     ),
 )
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from installer.rehearsal.kube.incoming import Place
-from installer.rehearsal.kube.problems import Json, conflict
+from installer.rehearsal.kube.problems import Json, bad_request, conflict
 from installer.rehearsal.kube.registry import Registry
 from installer.rehearsal.kube.store import Stored
 
@@ -36,9 +36,16 @@ def read_options(body: Json, query: Json) -> DeleteOptions:
         uid=preconditions.get("uid", ""),
         version=preconditions.get("resourceVersion", ""),
         propagation=propagation,
-        grace=None if grace is None else int(grace),
+        grace=None if grace is None else _seconds(grace),
         dry_run="All" in (body.get("dryRun") or []) or query.get("dryRun") == "All",
     )
+
+
+def _seconds(given: object) -> int:
+    try:
+        return max(int(str(given)), 0)
+    except ValueError:
+        raise bad_request(f"gracePeriodSeconds: {given!r} is not a number") from None
 
 
 class Deletion:

@@ -2,6 +2,7 @@
 
 import hmac
 import json
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from installer.rehearsal.kube.problems import (
     ApiError,
     Json,
     bad_request,
+    internal,
     method_not_allowed,
     unauthorized,
     unknown_path,
@@ -30,6 +32,8 @@ APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
+
+_log = logging.getLogger(__name__)
 
 MUTATING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _OPEN_PATHS = frozenset({"/healthz", "/livez", "/readyz", "/version"})
@@ -58,8 +62,9 @@ class Handlers:
             return self._respond(request)
         except ApiError as refusal:
             return refused(refusal)
-        except ValueError as error:
-            return refused(bad_request(str(error)))
+        except Exception:
+            _log.exception("%s %s", request.method, request.path)
+            return refused(internal("the simulated API server has a defect; see its log"))
 
     def authenticated(self, request: Request) -> bool:
         """Whether the request carries the one administrator's token."""

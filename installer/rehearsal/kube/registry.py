@@ -193,19 +193,18 @@ class Registry:
             raise bad_request("metadata.managedFields must be nil")
 
     def _strictly(self, place: Place, obj: Json, options: WriteOptions) -> None:
-        if options.validation != "Strict" or not self.rules.unknown_fields_are_refused:
-            return
-        unknown = [
-            f'unknown field "{problem.partition(":")[0].lstrip(".")}"'
-            for problem in check(place.kind.schema, obj)
-            if problem.endswith("field not declared in schema")
-        ]
-        if unknown:
-            kind = place.kind
-            raise bad_request(
-                f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: '
-                f"strict decoding error: {', '.join(unknown)}"
-            )
+        kind = place.kind
+        prefix = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: '
+        unknown: list[str] = []
+        for problem in check(kind.schema, obj):
+            path, _, text = problem.partition(": ")
+            if text == "field not declared in schema":
+                unknown.append(f'unknown field "{path.lstrip(".")}"')
+            elif kind.custom is None:
+                raise bad_request(f"{prefix}json: cannot unmarshal {path.lstrip('.')}: {text}")
+        strict = options.validation == "Strict" and self.rules.unknown_fields_are_refused
+        if unknown and strict:
+            raise bad_request(f"{prefix}strict decoding error: {', '.join(unknown)}")
 
     def admit_namespace(self, place: Place) -> None:
         """Nothing new in a namespace that is missing (404) or going away (403)."""

@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,11 +24,13 @@ from installer.rehearsal.kube.store import Store, encode, replace_file
 from installer.rehearsal.kube.tls import identity, write_kubeconfig
 
 RESTART_SECONDS = 7.0
+FROZEN_SECONDS = 60.0
 STALL_SECONDS = 12.0
 OVERLOADED_WRITE_SECONDS = 0.02
 # Where in a run the faults that show once begin: late enough to be in the middle of something.
 RESTART_AT_WRITE = 12
 STORM_AT_WRITE = 4
+FREEZE_AT_WRITE = 8
 STALL_AT_PATCH = 5
 REFUSALS_OF_A_STORM = 40
 
@@ -178,16 +180,19 @@ class SimulatedApi:
         self.listener.open(self.listener.port)
 
     def _fault_changed(self, name: str, on: bool) -> None:
-        if name == "api-frozen":
-            self.freeze() if on else self.thaw()
+        if name == "api-frozen" and not on:
+            self.thaw()
         elif name == "too-many-requests":
             self._refusals = 0
         self.controllers.fault_changed(name, on)
 
-    def _spawn_restart(self) -> None:
-        self._stopping = True
-        self.faults.heal("api-restart")
-        task = asyncio.create_task(self.restart(RESTART_SECONDS))
+    async def _frozen_for(self, seconds: float) -> None:
+        self.freeze()
+        await self.clock.sleep(seconds)
+        self.faults.heal("api-frozen")
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -201,8 +206,12 @@ class SimulatedApi:
             return await self._handlers.handle(request)
         self._writes += changes_something(request)
         if self.faults.is_on("api-restart") and self._writes >= RESTART_AT_WRITE:
-            self._spawn_restart()
+            self._stopping = True
+            self.faults.heal("api-restart")
+            self._spawn(self.restart(RESTART_SECONDS))
             return refused(shutting_down())
+        if self.faults.is_on("api-frozen") and self._writes >= FREEZE_AT_WRITE:
+            self._spawn(self._frozen_for(FROZEN_SECONDS))
         response = await self._write(request)
         self._record(request, response.status)
         return response

@@ -59,7 +59,7 @@ def list_objects(registry: Registry, scope: Scope, query: dict[str, str]) -> byt
     """The body of a LIST, a page of it when `limit` is given."""
     store = registry.store
     token = query.get("continue", "")
-    limit = int(query.get("limit") or 0)
+    limit = int(_number(query, "limit"))
     if query.get("resourceVersion") == "0" and not token:
         limit = 0
     version, start = _read_token(token) if token else (store.version, "")
@@ -84,6 +84,13 @@ def list_objects(registry: Registry, scope: Scope, query: dict[str, str]) -> byt
     opening = encode({**head, "metadata": metadata})[:-1] + b',"items":['
     items = (_item(scope.kind, registry.in_version(scope.kind, item)) for item in found)
     return opening + b",".join(items) + b"]}"
+
+
+def _number(query: dict[str, str], name: str) -> float:
+    text = query.get(name) or "0"
+    if not text.isdecimal():
+        raise bad_request(f"strconv.ParseInt: parsing {json.dumps(text)}: invalid syntax")
+    return float(text)
 
 
 def _item(kind: ResourceType, stored: Stored) -> bytes:
@@ -120,7 +127,7 @@ class Watch:
         self._registry = registry
         self._scope = scope
         self._bookmarks = query.get("allowWatchBookmarks") in ("true", "1")
-        self._seconds = float(query.get("timeoutSeconds") or DEFAULT_TIMEOUT_SECONDS)
+        self._seconds = _number(query, "timeoutSeconds") or DEFAULT_TIMEOUT_SECONDS
         self._version = query.get("resourceVersion", "")
         self._initial = query.get("sendInitialEvents") in ("true", "1")
         self._pending: deque[Change] = deque()

@@ -23,6 +23,8 @@ from installer.rehearsal.kube.registry import Registry
 from installer.rehearsal.kube.store import Change, Key
 
 RETRY_SECONDS = 1.0
+# Real seconds, however fast the clock.
+SHORTEST_PAUSE_SECONDS = 0.002
 ROUNDS_BETWEEN_YIELDS = 8
 
 _log = logging.getLogger(__name__)
@@ -131,6 +133,10 @@ class ControllerManager:
         except ApiError as refusal:
             _log.debug("%s: %s", key, refusal)
             after = RETRY_SECONDS
+        except Exception:
+            # As in the real controller manager: one object's trouble must not stop the others.
+            _log.exception("%s: %s", type(controller).__name__, key)
+            after = RETRY_SECONDS
         if after is not None:
             self._later(controller, key, after)
 
@@ -141,6 +147,6 @@ class ControllerManager:
             self._wake.set()
 
         # Never at once: a control loop that waits for somebody else must let it run.
-        delay = max(self._clock.scaled(seconds), 0.002)
+        delay = max(self._clock.scaled(seconds), SHORTEST_PAUSE_SECONDS)
         loop = asyncio.get_running_loop()
         self._timers[(controller, key)] = loop.call_later(delay, due)
