@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from installer.cluster.client import WRITE_TIMEOUT, ApiClient
+from installer.cluster.concurrency import RetryBudget
 from installer.cluster.control import (
     control_labels,
     control_namespace,
@@ -29,6 +30,7 @@ RENEW_EVERY = 10.0  # seconds
 RENEW_TIMEOUT = 10.0  # seconds; a renewal that hangs must not keep the next from being sent
 RETRY_RENEWAL = 2.0  # seconds after a renewal that failed
 OBSERVE_EVERY = 3.0  # seconds between two looks at another's lease
+PATIENCE = 120.0  # seconds for which acquiring is tried again while the API does not take it
 _MICROTIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
@@ -68,7 +70,15 @@ class ClusterLease:
         self._deadline = float("-inf")  # on the boot clock
 
     async def acquire(self) -> None:
-        """Raises InstallError LOCKED, FOREIGN-OWNER; ApiFailure."""
+        """Raises InstallError LOCKED, FOREIGN-OWNER; ApiFailure.
+
+        What fails for a passing reason is tried again as a whole: a lease of ours whose answer
+        was lost is then found and taken, as we are our own heir.
+        """
+        budget = RetryBudget(self._clock, seconds=PATIENCE)
+        await budget.run(self._acquire, on_wait=lambda failure, _: self._on_wait(failure.cause))
+
+    async def _acquire(self) -> None:
         await ensure_control_namespace(self._client, self._install_id, self._holder.install_uid)
         found = await self._client.get(self._ref)
         if found is None:

@@ -91,7 +91,21 @@ def _seen(api: Api, namespace: str, labels: Mapping[str, str]) -> str | None:
         "metadata": {"generateName": "lab-probe-", "labels": dict(labels)},
         "spec": {
             "automountServiceAccountToken": False,
-            "containers": [{"name": "probe", "image": "registry.invalid/probe:1"}],
+            # As the strictest pod security level wants it: it may be enforced there.
+            "securityContext": {
+                "runAsNonRoot": True,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [
+                {
+                    "name": "probe",
+                    "image": "registry.invalid/probe:1",
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                }
+            ],
         },
     }
     path = f"/api/v1/namespaces/{namespace}/pods"

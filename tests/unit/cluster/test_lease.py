@@ -19,7 +19,7 @@ from installer.cluster.lease import ClusterLease
 from installer.cluster.target import ClusterTarget
 from installer.core.errors import ExitCode, InstallError
 from installer.core.objects import ANNOTATION_OWNER, Manifest
-from tests.unit.cluster.fake_api import FakeApi, Reply, Request, fake_api, status
+from tests.unit.cluster.fake_api import FakeApi, Handler, Reply, Request, fake_api, status
 from tests.unit.cluster.quick_clock import START, QuickClock
 from tests.unit.cluster.stored_api import StoredApi
 
@@ -95,6 +95,44 @@ async def test_it_is_made_in_our_namespace_with_who_holds_it(bench: Bench) -> No
     await lease.release()
     assert PATH not in bench.store.objects
     assert not lease.still_held()
+
+
+async def test_an_overloaded_api_is_asked_for_it_again(tmp_path: Path) -> None:
+    store, refusals = StoredApi(), [429, 429, 503]
+
+    async def handler(request: Request) -> Reply | None:
+        if request.method == "POST" and refusals:
+            return Reply(refusals.pop(), text="Too many requests, please try again later.")
+        return await store(request)
+
+    await _acquired(tmp_path, handler)
+    assert not refusals
+
+
+async def test_a_lease_whose_answer_was_lost_is_found_to_be_ours(tmp_path: Path) -> None:
+    store, lost = StoredApi(), [PATH.rpartition("/")[0]]
+
+    async def handler(request: Request) -> Reply | None:
+        reply = await store(request)
+        if request.method == "POST" and request.path in lost:
+            lost.remove(request.path)
+            return None
+        return reply
+
+    await _acquired(tmp_path, handler)
+    assert not lost
+    assert store.objects[PATH]["spec"]["leaseTransitions"] == 1
+
+
+async def _acquired(directory: Path, handler: Handler) -> None:
+    clock = QuickClock()
+    async with fake_api(handler) as api:
+        target = ClusterTarget("t", f"http://127.0.0.1:{api.port}", FixedCredentials(Grant()))
+        async with ApiClient(target, clock=clock) as client:
+            me = Holder.here(directory, run="run-2", install_uid="uid-1")
+            lease = ClusterLease(client, install_id="mx", holder=me)
+            await lease.acquire()
+            assert lease.still_held()
 
 
 async def test_of_two_that_come_at_once_one_is_told_about_the_other(bench: Bench) -> None:
