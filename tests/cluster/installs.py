@@ -332,10 +332,13 @@ class Operator:
     def engine(self) -> locks.Holder | None:
         return locks.holder(self.directory) if self.directory.is_dir() else None
 
-    def pause(self) -> None:
-        """As systemd or an operator would, in a hurry: SIGTERM twice."""
-        for _ in range(2):
-            os.kill(self.engine_pid(), signal.SIGTERM)
+    def pause(self, running: Running) -> Ran:
+        """As systemd or an operator in a hurry would: SIGTERM, and again once it was taken."""
+        pid = self.engine_pid()
+        os.kill(pid, signal.SIGTERM)
+        running.until(lambda line: line.get("event") == "command-taken")
+        os.kill(pid, signal.SIGTERM)
+        return running.finish()
 
     def engine_pid(self) -> int:
         holder = self.engine()

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qs
+from typing import Any
 
 from installer.rehearsal.process import FOLDER, RehearsalProcess, spawn
 from tests.cluster.installs import Operator
@@ -33,12 +33,12 @@ class RehearsalWire:
             found = [self._request(json.loads(line)) for line in log]
         return [request for request in found if request is not None]
 
-    def _request(self, entry: dict[str, str]) -> Request | None:
+    def _request(self, entry: dict[str, Any]) -> Request | None:
         """None for what stores nothing."""
         parts = entry["path"].strip("/").split("/")
         group = parts[1] if parts[0] == "apis" else ""
         rest = parts[3:] if parts[0] == "apis" else parts[2:]
-        if group.startswith("auth") or "dryRun" in parse_qs(entry["query"]):
+        if group.startswith("auth") or "dryRun" in entry["query"]:
             return None
         namespace = ""
         if rest[0] == "namespaces" and len(rest) > 2:

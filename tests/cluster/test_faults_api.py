@@ -12,7 +12,7 @@ from itertools import count
 import pytest
 
 from installer.engine.client import EngineClient
-from tests.cluster.installs import Line, Operator, Ran, operator
+from tests.cluster.installs import Line, Operator, Ran, Running, operator
 from tests.cluster.wire import Wire
 from tests.lab.control_plane import APISERVER, ControlPlane
 
@@ -58,9 +58,24 @@ def slow_readiness(seconds: int) -> dict[str, object]:
     return {"patches": {"deployment/redis-synapse-proxy": patch}}
 
 
+def in_mid_wave(desk: Operator) -> Running:
+    """An install in the middle of a wave, with writes that are sent again within a second.
+
+    A webhook holds the Services back until the others are written; it goes when this returns.
+    """
+    api = desk.cluster.api
+    hook = webhook(desk.install_id)
+    path = api.path_of(api.apply(hook))
+    try:
+        running = desk.begin("--answers", str(desk.answers), "--yes")
+        running.until(waits_for(hook["webhooks"][0]["name"]))
+    finally:
+        api.delete(path)
+    return running
+
+
 def test_api_killed_in_mid_wave(desk: Operator) -> None:
-    running = desk.begin("--answers", str(desk.answers), "--yes")
-    running.until(happened("step-intent", CONFIGURATION))
+    running = in_mid_wave(desk)
     desk.cluster.freeze(APISERVER)  # at once, so that writes are under way
     desk.cluster.restart_apiserver(signum=signal.SIGKILL)
     ran = running.finish()
@@ -72,8 +87,7 @@ def test_api_killed_in_mid_wave(desk: Operator) -> None:
 
 
 def test_api_frozen(desk: Operator) -> None:
-    running = desk.begin("--answers", str(desk.answers), "--yes")
-    running.until(happened("step-intent", CONFIGURATION))
+    running = in_mid_wave(desk)
     with desk.cluster.frozen(APISERVER):
         ends = time.monotonic() + FROZEN
         while time.monotonic() < ends:
@@ -92,8 +106,7 @@ async def _answers(desk: Operator) -> float:
 
 def test_etcd_loses_its_leader(desk: Operator) -> None:
     cluster = desk.cluster
-    running = desk.begin("--answers", str(desk.answers), "--yes")
-    running.until(happened("step-intent", CONFIGURATION))
+    running = in_mid_wave(desk)
     leader = cluster.etcd.leader()
     cluster.stop(leader, signal.SIGKILL)
     try:
@@ -103,8 +116,7 @@ def test_etcd_loses_its_leader(desk: Operator) -> None:
 
 
 def test_etcd_frozen_leaves_no_false_failure(desk: Operator) -> None:
-    running = desk.begin("--answers", str(desk.answers), "--yes")
-    running.until(happened("step-intent", CONFIGURATION))
+    running = in_mid_wave(desk)
     with ExitStack() as frozen:
         for name in desk.cluster.etcd.names:
             frozen.enter_context(desk.cluster.frozen(name))
@@ -159,8 +171,7 @@ def test_a_dead_webhook_is_named(desk: Operator) -> None:
         running = desk.begin("--answers", str(desk.answers), "--yes")
         seen = running.until(waits_for(hook["webhooks"][0]["name"]))
         assert seen["step"] == CONFIGURATION
-        desk.pause()
-        paused = running.finish()
+        paused = desk.pause(running)
         assert paused.code == 5
         assert paused.events[-1]["event"] == "run-paused"
     finally:

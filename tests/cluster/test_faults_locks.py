@@ -67,8 +67,7 @@ def test_a_second_engine_is_told_who_works_since_when(desk: Operator) -> None:
     assert "since 20" in told["cause"]
     assert desk.engine_pid() == pid
 
-    desk.pause()
-    assert running.finish().code == 5
+    assert desk.pause(running).code == 5
     desk.assert_quiet()
 
 
@@ -82,8 +81,7 @@ def test_another_workstation_is_told_and_writes_nothing(desk: Operator) -> None:
     assert f"pid {desk.engine_pid()} run install" in told["cause"]
     assert "since 20" in told["cause"]
     assert not ran.mutations
-    desk.pause()
-    assert running.finish().code == 5
+    assert desk.pause(running).code == 5
     desk.assert_quiet()
 
 

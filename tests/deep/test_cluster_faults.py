@@ -11,10 +11,9 @@ import pytest
 
 from tests.cluster.installs import Operator, operator
 from tests.cluster.test_faults_api import (
-    CONFIGURATION,
     Fragile,
     assert_finished,
-    happened,
+    in_mid_wave,
     waits_for,
     webhook,
 )
@@ -34,8 +33,7 @@ def desk(fragile: Fragile) -> Iterator[Operator]:
 
 
 def test_api_frozen_for_longer_than_our_timeouts(desk: Operator) -> None:
-    running = desk.begin("--answers", str(desk.answers), "--yes")
-    running.until(happened("step-intent", CONFIGURATION))
+    running = in_mid_wave(desk)
     with desk.cluster.frozen(APISERVER):
         running.until(waits_for("again in"), seconds=120)
         threading.Event().wait(30)
