@@ -26,6 +26,15 @@ class PartOverride:
 
 
 @dataclass(frozen=True)
+class RegistryLogin:
+    """How pods log in to the mirror at ``server``, host and port. ``password``: a secret's name."""
+
+    server: str
+    user: str
+    password: str
+
+
+@dataclass(frozen=True)
 class InstallFacts:
     """What the whole install has in common, taken from the settings.
 
@@ -36,8 +45,8 @@ class InstallFacts:
     id: str
     row: SizeRow
     registry: str = ""
+    registry_login: RegistryLogin | None = None
     cluster_domain: str = "cluster.local"
-    dns_namespace: str = "kube-system"
     node_networks: tuple[IPv4Network, ...] = ()
     overrides: Mapping[str, PartOverride] = field(default_factory=dict)
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from installer.core.objects import Manifest, ObjectRef, ObjectWave
-from installer.core.settings import Settings
+from installer.core.settings import Settings, secret_references
 from installer.core.settings_problem import Finding
 from manifests import assembly
 from manifests.assembly import Chosen, Unfit
@@ -56,7 +56,9 @@ class Renderer:
             self.install.namespace(ns.suffix): ns.pod_security
             for item in self.chosen
             for ns in item.component.namespaces
+            if item.declaration.objects
         }
+        self._given = set(secret_references(settings).values())
         self._planned: tuple[ObjectWave, ...] | None = None
 
     def waves(self, digests: SecretView) -> tuple[ObjectWave, ...]:
@@ -102,6 +104,7 @@ class Renderer:
     def _render(self, secrets: SecretView) -> dict[str, list[Manifest]]:
         used: dict[str, str] = {}
         declared = {s.name for item in self.chosen for s in item.declaration.secrets}
+        declared |= self._given
 
         def view(name: str) -> str:
             if name not in declared:
@@ -147,7 +150,12 @@ class Renderer:
             if is_workload(manifest):
                 pods = pod_set_of(manifest, item.declaration.pods)
                 stamp_pods(manifest, pods)
-                complete_pods(manifest, pods, self._class_name(pods.priority))
+                complete_pods(
+                    manifest,
+                    pods,
+                    priority_class=self._class_name(pods.priority),
+                    registry_login=self.install.registry_login is not None,
+                )
         found, findings = patches.apply_patches(item.name, found, item.context.settings.patches)
         if findings:
             raise Unfit(findings)
@@ -169,7 +177,7 @@ class Renderer:
         sums = demand.by_namespace([m for objects in rendered.values() for m in objects])
         demands: dict[str, NamespaceDemand] = {}
         for item in self.chosen:
-            for ns in item.component.namespaces:
+            for ns in item.component.namespaces if item.declaration.objects else ():
                 name = self.install.namespace(ns.suffix)
                 earlier = demands[name].components if name in demands else ()
                 demands[name] = NamespaceDemand(

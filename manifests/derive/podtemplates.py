@@ -10,6 +10,9 @@ from manifests.pods import PodSet
 NODE_ROLE = "matrix.io/role"  # label that the installer gives to hosts it prepared
 
 
+REGISTRY_LOGIN = "registry-login"  # Secret in each namespace, when the mirror wants a login
+
+
 def is_workload(manifest: Mapping[str, Any]) -> bool:
     return manifest["kind"] in WORKLOADS
 
@@ -48,7 +51,9 @@ def pod_set_of(manifest: Mapping[str, Any], pod_sets: Sequence[PodSet]) -> PodSe
     raise ValueError(f"{manifest['kind']} {name}: its pods belong to no declared pod set")
 
 
-def complete_pods(manifest: Manifest, pods: PodSet, priority_class: str) -> None:
+def complete_pods(
+    manifest: Manifest, pods: PodSet, *, priority_class: str, registry_login: bool
+) -> None:
     """Fills in what all pods of ours share, where the template says nothing of its own.
 
     The security context is what the Pod Security Standard "restricted" asks for, and a read-only
@@ -58,6 +63,8 @@ def complete_pods(manifest: Manifest, pods: PodSet, priority_class: str) -> None
     spec.setdefault("automountServiceAccountToken", False)
     spec.setdefault("enableServiceLinks", False)
     spec.setdefault("priorityClassName", priority_class)
+    if registry_login:
+        spec.setdefault("imagePullSecrets", [{"name": REGISTRY_LOGIN}])
     context = spec.setdefault("securityContext", {})
     context.setdefault("runAsNonRoot", True)
     context.setdefault("seccompProfile", {"type": "RuntimeDefault"})

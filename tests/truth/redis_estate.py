@@ -192,6 +192,12 @@ class Estate:
         except (OSError, IndexError):
             return 0
 
+    def metrics(self, proxy: Pod) -> str:
+        """What the proxy tells Prometheus."""
+        with proxy.namespaces.connect("127.0.0.1", 8405, 5) as connection:
+            connection.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+
     def server(self, number: int, timeout: float = 2.0) -> Connection:
         pod = self.servers[number]
         return Connection(self.network.hub.connect(pod.address, 6379, timeout), self.password)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from manifests.components.redis.component import alert_groups
 from manifests.components.redis.extra import allowed
 from tests.truth.pods import contents_of
 from tests.truth.redis_estate import NAME, Estate, rendered
@@ -37,6 +38,14 @@ def test_haproxy_takes_the_configuration(row: str, estate_name: str, tmp_path: P
     assert done.returncode == 0, done.stderr
     assert "[WARNING]" not in done.stderr, done.stderr
     assert "[ALERT]" not in done.stderr, done.stderr
+
+
+def test_alerts_use_metrics_that_the_proxy_has(trial_estate: Estate) -> None:
+    text = trial_estate.metrics(trial_estate.proxies[0])
+    for group in alert_groups():
+        for rule in group["rules"]:
+            for name in re.findall(r"haproxy_\w+", rule["expr"]):
+                assert re.search(rf"^{name}[{{ ]", text, re.MULTILINE), name
 
 
 def test_directives_an_operator_may_add_are_known(trial_estate: Estate) -> None:

@@ -20,6 +20,9 @@ WRITES_AGAIN = 5.0  # seconds
 def test_first_server_is_the_first_master(estate: Estate) -> None:
     with estate.client() as client:
         assert client.role() == "master"
+    for proxy in estate.proxies:
+        counted = 'haproxy_backend_active_servers{proxy="redis_master"} 1\n'
+        assert counted in estate.metrics(proxy)
     for pod in estate.servers.values():
         assert pod.probe("server", "livenessProbe")
         assert pod.probe("sentinel", "livenessProbe")

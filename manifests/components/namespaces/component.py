@@ -1,15 +1,18 @@
 """Namespaces of all chosen components: who may run what in them, how much, and nothing by wire."""
 
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from installer.core.settings_types import Address, Label
 from manifests.component import Component, Declaration, ObjectFile, Phase, UnverifiedFact
+from manifests.config import DataConfig, SecretRef
 from manifests.context import ComponentContext
 from manifests.contributions import NamespaceDemand, PriorityDemand
+from manifests.derive.podtemplates import REGISTRY_LOGIN
 from manifests.settings import ComponentSettings
 
 # Above every ordinary pod (0) and below what Kubernetes keeps for itself (2,000,000,000).
@@ -54,6 +57,19 @@ def _quota(demand: NamespaceDemand) -> dict[str, str]:
     }
 
 
+def _registry_login(
+    ctx: ComponentContext, spaces: Sequence[Mapping[str, Any]]
+) -> tuple[ObjectFile, ...]:
+    """A Secret for pulling images in each namespace. Without one, hosts log in or need not."""
+    login = ctx.install.registry_login
+    if login is None:
+        return ()
+    entry = {"username": login.user, "password": SecretRef(login.password)}
+    config = DataConfig({"auths": {login.server: entry}}, "json")
+    values = {"namespaces": spaces, "name": REGISTRY_LOGIN}
+    return (ObjectFile("registry-login.yaml.j2", values, {"login": config}),)
+
+
 def declare(ctx: ComponentContext) -> Declaration:
     settings: NamespacesSettings = ctx.settings
     demands = ctx.contributions(NamespaceDemand)
@@ -78,6 +94,7 @@ def declare(ctx: ComponentContext) -> Declaration:
     ]
     return Declaration(
         objects=(
+            *_registry_login(ctx, spaces),
             ObjectFile("priorities.yaml.j2", {"priorities": priorities}),
             ObjectFile("namespaces.yaml.j2", {"namespaces": spaces}),
             ObjectFile("policies.yaml.j2", {"namespaces": spaces, **dns}),
@@ -104,6 +121,12 @@ COMPONENT = Component(
             fact="The cluster's network plugin enforces NetworkPolicies in both directions.",
             source="https://docs.tigera.io/calico/latest/network-policy/",
             if_wrong="Every pod of the cluster can reach every other.",
+        ),
+        UnverifiedFact(
+            fact="A login of a registry may be given as user and password, without the field auth.",
+            source="https://kubernetes.io/docs/tasks/configure-pod-container/"
+            "pull-image-private-registry/",
+            if_wrong="Pods of an install from a registry with a login cannot pull their images.",
         ),
     ),
 )

@@ -15,7 +15,7 @@ UNVERIFIED = (
         if_wrong="The proxies do not start; the wave 'Redis: workloads' fails and shows their log.",
     ),
     UnverifiedFact(
-        fact="The images hold valkey-server, valkey-cli, haproxy, sh, timeout, sha1sum and sleep, "
+        fact="The images hold valkey-server, valkey-cli, haproxy, sh, timeout and sleep, "
         "and run under user ids 999 and 99 with a read-only root.",
         source="https://github.com/valkey-io/valkey-container, "
         "https://github.com/docker-library/haproxy",

@@ -45,6 +45,9 @@ def _of_pods(manifest: Manifest, known: Mapping[tuple[str, str, str], Manifest])
         and ("Service", namespace, manifest["spec"]["serviceName"]) not in known
     ):
         yield f"{kind} {name}: Service {manifest['spec']['serviceName']}"
+    for pull in spec.get("imagePullSecrets", ()):
+        if ("Secret", namespace, pull["name"]) not in known:
+            yield f"{kind} {name}: Secret {pull['name']}"
     volumes = {volume["name"] for volume in spec.get("volumes", ())}
     for container in containers(manifest):
         ports = {port["name"] for port in container.get("ports", ())}

@@ -1,12 +1,14 @@
 """Namespaces, quotas and priorities follow from what is rendered into them."""
 
+import base64
+import json
 from collections import defaultdict
 
 import pytest
 
 from manifests.derive.demand import by_namespace, mebibytes, millicores
 from manifests.derive.podtemplates import is_workload, pod_template
-from tests.unit.manifests.samples import ROWS, named, objects
+from tests.unit.manifests.samples import ROWS, named, objects, revealed, value
 
 every_row = pytest.mark.parametrize("row", ROWS)
 
@@ -48,6 +50,30 @@ def test_priority_classes_are_those_that_pods_use() -> None:
     assert made == used == {"example-infrastructure"}
     value = named(found, "PriorityClass", "example-infrastructure")["value"]
     assert 0 < value < 1_000_000_000  # above that is Kubernetes' own
+
+
+def test_a_registry_that_wants_a_login_gets_one_in_every_namespace() -> None:
+    source = {
+        "kind": "registry",
+        "registry": "registry.example.org:5000/matrix",
+        "registry_user": "matrix",
+        "registry_password": "secret:registry-password",
+    }
+    found = revealed(source=source)
+    login = named(found, "Secret", "registry-login")
+    assert login["type"] == "kubernetes.io/dockerconfigjson"
+    content = json.loads(base64.b64decode(login["data"][".dockerconfigjson"]))
+    assert content == {
+        "auths": {
+            "registry.example.org:5000": {
+                "username": "matrix",
+                "password": value("registry-password"),
+            }
+        }
+    }
+    for manifest in (m for m in found if is_workload(m)):
+        assert pod_template(manifest)["spec"]["imagePullSecrets"] == [{"name": "registry-login"}]
+    assert not [m for m in objects() if m["metadata"]["name"] == "registry-login"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Starts this pod's Sentinel. What it learns it keeps in its configuration, through restarts of the
-# container and of the host; a new pod begins anew, with what the others say.
+# container and of the host. A new pod begins anew, with what the others say; as it has the address
+# of the one before, it takes that one's place with them.
 . "$(dirname "$0")/common.sh"
 
 conf=$state/sentinel.conf
@@ -18,9 +19,6 @@ if [ ! -s "$conf" ]; then
   {
     cat "$config/sentinel.conf"
     printf 'sentinel announce-ip %s\n' "$self"
-    # The same pod is the same Sentinel to the others: a made-up one for each new pod would leave
-    # the old ones behind as voters, until no majority can be had.
-    printf 'sentinel myid %s\n' "$(printf '%s' "$POD_NAME" | sha1sum | cut -c 1-40)"
     printf 'sentinel monitor %s %s %s %s\n' \
       "$REDIS_MASTER_NAME" "$master" "$server_port" "$REDIS_QUORUM"
   } >"$conf.new"
