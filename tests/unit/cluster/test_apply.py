@@ -1,5 +1,6 @@
 """One wave: what is written, what is left alone, and what is done about each objection."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -118,6 +119,31 @@ async def test_a_removed_label_is_put_back_although_the_generation_is_equal() ->
     del live["metadata"]["labels"]["team"]
     result = await rerun(at, manifest)
     assert result.changed == (ObjectRef.of(manifest).key,)
+
+
+async def test_an_object_made_again_by_somebody_is_asked_about() -> None:
+    at = world()
+    await install(at, deployment())
+    ref = ObjectRef.of(deployment())
+    at.cluster.drop(ref)
+    at.cluster.put(deployment(), "kubectl-create")
+    assert (await rerun(at, deployment())).changed == ()
+    assert at.cluster.verbs("dry-run") == (f"dry-run {ref.key}",)
+    record = at.handle.inventory.get(ref)
+    assert record is not None
+    assert record.uid == at.cluster.objects[ref.key]["metadata"]["uid"]
+
+
+async def test_an_intended_write_is_never_assumed_to_be_done() -> None:
+    at = world()
+    await install(at, deployment())
+    ref = ObjectRef.of(deployment())
+    record = at.handle.inventory.get(ref)
+    assert record is not None
+    await at.handle.inventory.put(at.ctx, [replace(record, state=RecordState.INTENDED)])
+    await rerun(at, deployment())
+    assert at.cluster.verbs("dry-run") == (f"dry-run {ref.key}",)
+    assert at.handle.inventory.get(ref) == record
 
 
 async def test_values_of_a_secret_are_masked_in_differences() -> None:
@@ -274,6 +300,7 @@ class TestObjections:
         with pytest.raises(InstallError, match="OBJECT-STUCK") as caught:
             await rerun(at, config())
         assert "the controller of example.org must remove it" in caught.value.cause
+        assert 120 <= at.clock.passed < 130
 
     async def test_a_stuck_namespace_tells_what_remains_in_it(self) -> None:
         at = world()
@@ -293,6 +320,7 @@ class TestObjections:
         with pytest.raises(InstallError, match="NAMESPACE-STUCK") as caught:
             await rerun(at, namespace())
         assert "example.org/hold in 1 resource instances" in caught.value.cause
+        assert 300 <= at.clock.passed < 310
 
     async def test_a_namespace_deleted_in_between_is_told_and_waited_for(self) -> None:
         at = world()

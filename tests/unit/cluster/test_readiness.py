@@ -65,6 +65,11 @@ class TestDeployment:
     def test_fresh_without_a_status_waits(self) -> None:
         assert state_of(thing("Deployment", spec={"replicas": 0})) is State.WAITING
 
+    def test_without_any_generation_it_was_not_observed(self) -> None:
+        live = thing("Deployment", spec={"replicas": 2}, **DEPLOYED)
+        del live["metadata"]["generation"], live["status"]["observedGeneration"]
+        assert state_of(live) is State.WAITING
+
     def test_none_wanted_is_ready(self) -> None:
         assert state_of(thing("Deployment", spec={"replicas": 0}, observedGeneration=3)) is (
             State.READY

@@ -232,6 +232,25 @@ async def test_pods_that_are_refused_again_and_again_fail_by_their_events() -> N
     assert at.clock.passed < 20
 
 
+async def test_refusals_of_a_workload_that_has_pods_do_not_fail_it() -> None:
+    """A quota that was not counted yet refuses the first ones; then it goes on."""
+    at = world()
+    manifest = ours("apps/v1", "StatefulSet", "db", spec={"replicas": 1})
+    await install(at, manifest)
+    status = {"observedGeneration": 1, "updateRevision": "r", "currentRevision": "r"}
+    at.cluster.status(ObjectRef.of(manifest), status)
+    owner = at.cluster.objects[ObjectRef.of(manifest).key]["metadata"]["uid"]
+    pod = failing_pod(at, owner, "ContainerCreating")
+    pod["metadata"]["labels"]["controller-revision-hash"] = "r"
+    at.cluster.put(pod)
+    for seconds in (10, 20):
+        at.clock.at(seconds, partial(refused_event, at, seconds))
+    up = {**status, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1}
+    at.clock.at(40, lambda: at.cluster.status(ObjectRef.of(manifest), up))
+    await wait_ready(at.handle, at.ctx, [manifest])
+    assert at.clock.passed >= 40
+
+
 async def test_a_refusal_from_before_our_write_is_no_sign() -> None:
     at = world()
     manifest = ours("apps/v1", "StatefulSet", "db", spec={"replicas": 1})

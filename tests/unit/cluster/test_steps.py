@@ -166,6 +166,18 @@ class TestPruning:
         assert [item.ref.key for item in allowed.prune] == [key]
         assert steps_of(at.handle, the_waves(), allowed.prune)[-1].planned.destroys == (key,)
 
+    async def test_goes_in_the_reverse_order_of_kinds(self) -> None:
+        service = ours("v1", "Service", "web", spec={"type": "ClusterIP"})
+        hook = ours("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", "hook", "")
+        certificate = ours("cert-manager.io/v1", "Issuer", "ca", spec={})
+        at = await installed()
+        for step in steps_of(at.again(), the_waves(service, hook, certificate)):
+            await step.apply(at.ctx)
+        found = await surveyed(at)
+        await run(at, steps_of(at.again(), the_waves(), found.prune))
+        gone = [w.split()[1].split(".")[0].split("/")[0] for w in at.cluster.verbs("delete")]
+        assert gone == ["issuer", "validatingwebhookconfiguration", "service"]
+
     async def test_leaves_what_somebody_else_made_anew_under_that_name(self) -> None:
         at = await installed(config("a"), config("b"))
         ref = ObjectRef.of(config("b"))
