@@ -182,13 +182,17 @@ async def test_a_view_that_leaves_does_not_take_its_command_along(tmp_path: Path
         return await build(secret)
 
     house.engine._build = slow  # type: ignore[assignment]  # a build that takes its time
-    async with served(tmp_path, house):
+    async with served(tmp_path, house) as server:
         client = await EngineClient.connect(tmp_path)
         asking = asyncio.create_task(client.command(Verb.UNLOCK))
         await asyncio.wait_for(came.wait(), PATIENCE)
         await client.close()
         with pytest.raises(InstallError, match="ENGINE-GONE"):
             await asyncio.wait_for(asking, PATIENCE)
+        async with asyncio.timeout(PATIENCE):
+            while server.views:
+                server.changed.clear()
+                await server.changed.wait()
         go.set()
         other = await EngineClient.connect(tmp_path)
         assert (await ask(other, Verb.UNLOCK)).refused == ""

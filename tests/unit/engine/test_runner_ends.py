@@ -277,6 +277,22 @@ async def test_a_command_that_cannot_be_recorded_ends_the_engine_in_order(
     await house.engine.close()
 
 
+async def test_a_broken_journal_does_not_wait_for_waits(
+    tmp_path: Path, far: FarEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = steps_of(far, shape=FORK)
+    held(steps, "left", "right")
+    house = House(tmp_path, work_of(steps))
+    await house.start()
+    await house.until_status("left", StepStatus.WAIT)
+    await house.until_status("right", StepStatus.WAIT)
+    monkeypatch.setattr("os.fdatasync", no_space)
+    await house.ask(Verb.PAUSE)
+    await asyncio.wait_for(house.engine.over.wait(), PATIENCE)
+    assert house.engine.error is not None
+    await house.engine.close()
+
+
 async def test_of_several_errors_the_one_that_ends_the_run_counts(
     tmp_path: Path, far: FarEnd
 ) -> None:
