@@ -185,8 +185,6 @@ def _real_path(tree: object, location: tuple[int | str, ...], *, missing: bool) 
     """pydantic's location without the marks of unions and of mapping keys."""
     path: list[int | str] = []
     for number, part in enumerate(location):
-        if part == "[key]":
-            continue
         last = number == len(location) - 1
         if _value_at(tree, (*path, part)) is not _MISSING or (last and missing):
             path.append(part)
@@ -194,7 +192,10 @@ def _real_path(tree: object, location: tuple[int | str, ...], *, missing: bool) 
 
 
 def _field_at(model: type[BaseModel], path: Path) -> tuple[Any, object]:
-    """The declared type at the path and its first example; (None, None) when there is none."""
+    """The declared type of the field that the path lies in, and the field's first example.
+
+    Keys that the operator chose, in a mapping, and places in a list belong to their field.
+    """
     candidates: list[type[BaseModel]] = [model]
     annotation: Any = None
     example: object = None
@@ -210,9 +211,6 @@ def _field_at(model: type[BaseModel], path: Path) -> tuple[Any, object]:
             else:
                 continue
             break
-        else:
-            # A key that the operator chose, in a mapping: its values are the candidates still.
-            annotation = annotation if candidates else None
     return annotation, example
 
 

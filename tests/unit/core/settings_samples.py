@@ -20,6 +20,13 @@ class Cache(SettingsSection):
     mode: SecretReference | None = Field(
         default=None, description="A secret under a harmless name.", examples=["secret:cache-mode"]
     )
+    tokens: list[SecretReference] = Field(
+        default_factory=list, description="Secrets in a list.", examples=[["secret:a"]]
+    )
+    headers: dict[str, SecretReference] = Field(
+        default_factory=dict, description="Secrets in a mapping.", examples=[{"x": "secret:a"}]
+    )
+    limit: int | list[int] = Field(default=1, description="One or several.", examples=[1])
     labels: dict[str, str] = Field(
         default_factory=dict, description="Labels.", examples=[{"a": "b"}]
     )
