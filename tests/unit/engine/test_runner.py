@@ -1,6 +1,7 @@
 """Driving a run: side by side, failures, answers to them, pauses, ends."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from installer.core import events as ev
 from installer.core.commands import Verb
 from installer.core.errors import ExitCode
+from installer.core.plan import RunKind
 from installer.core.state import RunStatus, StepStatus, exit_code
 from tests.unit.engine.house import PATIENCE, House
 from tests.unit.engine.props import (
@@ -126,6 +128,25 @@ async def test_a_pause_lets_running_steps_end_and_starts_no_other(
     started = house.events()[0]
     assert isinstance(started, ev.RunStarted)
     assert (started.run, started.resumes) == (2, 1)
+
+
+async def test_an_uninstall_does_not_go_on_with_an_install(tmp_path: Path, far: FarEnd) -> None:
+    steps = steps_of(far, shape=FORK)
+    hold = held(steps)
+    house = House(tmp_path, work_of(steps))
+    await house.start()
+    await house.until_status("left", StepStatus.WAIT)
+    await house.ask(Verb.PAUSE)
+    hold.set()
+    assert (await house.end()).status is RunStatus.PAUSED
+    work = work_of(steps_of(far, shape=FORK))
+    other = replace(work, plan=replace(work.plan, kind=RunKind.UNINSTALL))
+    house = House(tmp_path, other)
+    await house.start()
+    assert (await house.end()).status is RunStatus.FINISHED
+    started = house.events()[0]
+    assert isinstance(started, ev.RunStarted)
+    assert (started.kind, started.resumes) == ("uninstall", 0)
 
 
 async def test_a_pause_can_be_taken_back(tmp_path: Path, far: FarEnd) -> None:
