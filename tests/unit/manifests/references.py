@@ -80,7 +80,17 @@ def selected(
 ) -> Iterator[Manifest]:
     """The workloads whose pods a selector matches."""
     for manifest in objects:
-        if is_workload(manifest) and manifest["metadata"]["namespace"] == namespace:
-            labels = pod_template(manifest)["metadata"]["labels"]
-            if selector.items() <= labels.items():
-                yield manifest
+        here = is_workload(manifest) and manifest["metadata"]["namespace"] == namespace
+        if here and any(selector.items() <= labels.items() for labels in _labels_of_pods(manifest)):
+            yield manifest
+
+
+def _labels_of_pods(manifest: Manifest) -> Iterator[dict[str, Any]]:
+    """With the label that Kubernetes gives to each pod of a StatefulSet."""
+    labels = pod_template(manifest)["metadata"]["labels"]
+    if manifest["kind"] != "StatefulSet":
+        yield labels
+        return
+    for number in range(manifest["spec"]["replicas"]):
+        pod = f"{manifest['metadata']['name']}-{number}"
+        yield {**labels, "statefulset.kubernetes.io/pod-name": pod}
