@@ -280,6 +280,14 @@ def test_changed_sections_leave_the_others_comments_alone() -> None:
         assert comment in text
 
 
+def test_a_key_that_is_added_leaves_the_rest_of_the_file_as_it_is() -> None:
+    tree = read_document(VALID).tree
+    tree["cluster"]["context"] = "prod"
+    assert edited_text(read_document(VALID), tree) == VALID.replace(
+        "  kubeconfig: k\n", "  kubeconfig: k\n  context: prod\n"
+    )
+
+
 def test_nothing_changed_means_the_same_text() -> None:
     assert edited_text(read_document(VALID), read_document(VALID).tree) == VALID
 
