@@ -211,7 +211,6 @@ class Component:
     unverified: tuple[UnverifiedFact, ...] = ()
     enabled: Callable[[ComponentContext], bool] = _always
     check: Callable[[ComponentContext], Iterable[Finding]] = _nothing_to_check
-    lost_if_skipped: str = ""
 
     def image(self, name: str) -> Image:
         """Raises KeyError."""

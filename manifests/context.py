@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network
 from typing import Any, TypeVar
 
 from installer.core.objects import LABEL_COMPONENT, LABEL_INSTALL
@@ -47,7 +46,6 @@ class InstallFacts:
     registry: str = ""
     registry_login: RegistryLogin | None = None
     cluster_domain: str = "cluster.local"
-    node_networks: tuple[IPv4Network, ...] = ()
     overrides: Mapping[str, PartOverride] = field(default_factory=dict)
 
     def namespace(self, suffix: str) -> str:

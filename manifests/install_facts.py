@@ -15,7 +15,6 @@ def install_facts(settings: Settings) -> InstallFacts:
         registry=settings.source.registry or "",
         registry_login=_login(settings.source),
         cluster_domain=settings.networks.cluster_domain,
-        node_networks=tuple(settings.networks.nodes),
         overrides={name: _part(own) for name, own in settings.scale.overrides.items()},
     )
 

@@ -1,12 +1,11 @@
 """Redis for Synapse and for LiveKit: Valkey with Sentinel, behind a proxy that knows the master."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, JsonValue
 
 from installer.core.secrets import SecretDeclaration
 from installer.core.settings_problem import Finding
@@ -22,13 +21,14 @@ from manifests.component import (
     Proof,
     ToPods,
 )
-from manifests.components.redis import estates, extra, facts
+from manifests.components.redis import estates, facts
+from manifests.components.redis import settings as redis_settings
 from manifests.components.redis.estates import Estate
+from manifests.components.redis.settings import ExternalRedis, RedisSettings
 from manifests.config import Config, DataConfig, FileConfig, SecretRef, TextConfig
 from manifests.config_text import HaproxyVariable
 from manifests.context import ComponentContext
 from manifests.contributions import AlertRules, Contribution, Dashboard, ScrapeTarget
-from manifests.settings import ComponentSettings
 
 FOLDER = Path(__file__).parent
 SCRIPTS = (
@@ -42,17 +42,6 @@ SCRIPTS = (
 )
 POD_LABEL = "statefulset.kubernetes.io/pod-name"  # set by Kubernetes on each pod
 MONITORING = "monitoring"  # the component that takes scrape targets, when there is one
-
-
-class RedisSettings(ComponentSettings):
-    """Redis for Synapse's workers and for LiveKit."""
-
-    extra: dict[str, JsonValue] = Field(
-        default_factory=dict,
-        description="Further directives of valkey.conf for the servers of both estates, by name. "
-        "Those that matter for failover and for who may log in are not yours to set.",
-        examples=[{"slowlog-log-slower-than": 20000}],
-    )
 
 
 def _config(estate: Estate, further: Mapping[str, Any]) -> Mapping[str, Config]:
@@ -219,6 +208,17 @@ def _endpoints(estate: Estate) -> tuple[Endpoint, ...]:
     return tuple(found)
 
 
+def _external(name: str, external: ExternalRedis) -> Endpoint:
+    return Endpoint(
+        name=name,
+        title=f"{name}'s Redis, run by the operator",
+        host=external.host,
+        port=external.port,
+        networks=tuple(external.networks),
+        secrets={"password": external.password.secret},
+    )
+
+
 def _proofs(estate: Estate) -> tuple[Proof, ...]:
     name = estate.servers.name
     found = [
@@ -263,29 +263,41 @@ def dashboard() -> Mapping[str, Any]:
 
 
 def declare(ctx: ComponentContext) -> Declaration:
-    both = estates.estates(ctx)
+    settings: RedisSettings = ctx.settings
+    made = estates.estates(ctx)
+    outside = (("synapse", settings.synapse.external), ("livekit", settings.livekit.external))
     shared = ObjectFile(
         "scripts.yaml.j2",
-        {"namespace": both[0].servers.namespace},
+        {"namespace": ctx.install.namespace(estates.SUFFIX)},
         {name: FileConfig(f"scripts/{name}") for name in SCRIPTS},
     )
+    objects = tuple(o for e in made for o in _objects(e, settings.extra))
     return Declaration(
-        objects=(shared, *(o for e in both for o in _objects(e, ctx.settings.extra))),
-        pods=tuple(pods for e in both for pods in (e.servers, e.proxy)),
-        flows=tuple(flow for e in both for flow in _flows(e)),
-        endpoints=tuple(o for e in both for o in _endpoints(e)),
-        secrets=tuple(secret for e in both for secret in _secrets(e)),
-        proofs=tuple(proof for e in both for proof in _proofs(e)),
-        contributions=(
-            AlertRules(MONITORING, groups=alert_groups()),
-            Dashboard(MONITORING, name="redis", content=dashboard()),
-            *(item for e in both for item in _monitoring(e)),
+        objects=(shared, *objects) if objects else (),
+        pods=tuple(pods for e in made for pods in (e.servers, e.proxy)),
+        flows=tuple(flow for e in made for flow in _flows(e)),
+        endpoints=(
+            *(offered for e in made for offered in _endpoints(e)),
+            *(_external(name, there) for name, there in outside if there is not None),
         ),
+        secrets=tuple(secret for e in made for secret in _secrets(e)),
+        proofs=tuple(proof for e in made for proof in _proofs(e)),
+        contributions=_contributions(made),
+    )
+
+
+def _contributions(made: Sequence[Estate]) -> tuple[Contribution, ...]:
+    if not made:
+        return ()
+    return (
+        AlertRules(MONITORING, groups=alert_groups()),
+        Dashboard(MONITORING, name="redis", content=dashboard()),
+        *(item for e in made for item in _monitoring(e)),
     )
 
 
 def check(ctx: ComponentContext) -> Iterable[Finding]:
-    yield from extra.check(ctx.settings.extra)
+    yield from redis_settings.check(ctx.settings)
     for estate in estates.estates(ctx):
         if estate.replicas % 2 == 0:
             yield Finding(
@@ -338,5 +350,4 @@ COMPONENT = Component(
     ),
     check=check,
     unverified=facts.UNVERIFIED,
-    lost_if_skipped="",
 )

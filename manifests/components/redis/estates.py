@@ -76,13 +76,14 @@ class Estate:
 
 
 def estates(ctx: ComponentContext) -> tuple[Estate, ...]:
-    """Both estates at the install's scale, with the operator's own figures."""
+    """Those that we run, at the install's scale, with the operator's own figures."""
     row = ctx.install.row.redis
-    return (
+    found = (
         _estate(ctx, "synapse", row.synapse, row.replicas, "volatile-lru"),
         # LiveKit keeps the state of rooms here: better refused than evicted.
         _estate(ctx, "livekit", row.livekit, row.replicas, "noeviction"),
     )
+    return tuple(e for e in found if getattr(ctx.settings, e.name).provision == "install")
 
 
 def _estate(ctx: ComponentContext, name: str, size: Size, replicas: int, eviction: str) -> Estate:

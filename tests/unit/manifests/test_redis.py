@@ -12,7 +12,7 @@ from installer.core.settings import documentation_gaps
 from manifests.assembly import endpoint
 from manifests.components.redis.component import FOLDER, SCRIPTS, alert_groups, dashboard
 from manifests.contributions import AlertRules, Dashboard, ScrapeTarget
-from manifests.registry import all_components, assembled, settings_model
+from manifests.registry import all_components, assembled, check, settings_model
 from tests.unit.manifests.samples import ROWS, named, objects, settings
 from tests.unit.manifests.synthetic import real
 
@@ -53,6 +53,46 @@ def test_endpoints_lead_to_services_and_pods(row: str) -> None:
         assert (by_sentinel is None) is (row == "trial")
         for address in by_sentinel.facts["addresses"] if by_sentinel else ():
             assert named(found, "Service", address.partition(".")[0])
+
+
+OURS: dict[str, Any] = {
+    "provision": "external",
+    "external": {
+        "host": "redis.example.org",
+        "password": "secret:redis-of-ours",
+        "networks": ["10.30.0.16/29"],
+    },
+}
+
+
+def test_an_estate_of_the_operators_is_not_made() -> None:
+    parts = {"redis": {"livekit": OURS}}
+    names = {m["metadata"]["name"] for m in objects(components=parts)}
+    assert "redis-synapse" in names
+    assert not any("livekit" in name for name in names)
+    offered = endpoint(assembled(settings(components=parts)), "redis", "livekit")
+    assert offered is not None
+    assert (offered.host, offered.port) == ("redis.example.org", 6379)
+    assert [str(network) for network in offered.networks] == ["10.30.0.16/29"]
+    assert offered.secrets == {"password": "redis-of-ours"}
+
+
+def test_with_both_estates_elsewhere_there_is_no_namespace() -> None:
+    other = {**OURS, "external": {**OURS["external"], "host": "other.example.org"}}
+    assert objects(components={"redis": {"synapse": OURS, "livekit": other}}) == []
+
+
+@pytest.mark.parametrize(
+    ("parts", "why"),
+    [
+        ({"synapse": {"provision": "external"}}, "needed with provision: external"),
+        ({"synapse": {**OURS, "provision": "install"}}, "means something with provision: external"),
+        ({"synapse": OURS, "livekit": OURS}, "the same server as Synapse's"),
+    ],
+)
+def test_provisions_that_do_not_fit_are_refused(parts: dict[str, Any], why: str) -> None:
+    (finding,) = check(settings(components={"redis": parts}))
+    assert why in finding.why
 
 
 def test_another_cluster_domain() -> None:
