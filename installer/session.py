@@ -10,15 +10,16 @@ from typing import Any
 from installer.core.clock import Clock, SystemClock
 from installer.core.commands import Verb
 from installer.core.errors import ExitCode, InstallError
+from installer.core.events import RunStarted
 from installer.core.plan import Plan, RunKind, not_covered
 from installer.core.settings import Settings, settings_json_schema
-from installer.core.state import RunState
+from installer.core.state import Folding, RunState
 from installer.core.survey import PlanReport
 from installer.engine import locks, reports
 from installer.engine.client import EngineClient
 from installer.engine.estimate import remaining
 from installer.engine.journal import Journal
-from installer.engine.process import spawn, started
+from installer.engine.process import KEPT_ALIVE_BY, killed_at_logout, spawn, started
 from installer.rehearsal.faults import FAULTS, checked
 from installer.store.directory import InstallDirectory, check_directory, choose_directory
 from installer.store.sealed_key import (
@@ -140,6 +141,15 @@ class Session:
     def engine(self) -> locks.Holder | None:
         """Who is at work on this directory now."""
         return locks.holder(self.directory.root) if self.directory.root.is_dir() else None
+
+    def cautions(self) -> tuple[str, ...]:
+        """What about this machine may harm a run, in lines with what to do about it."""
+        if not killed_at_logout():
+            return ()
+        return (
+            "This machine ends your programs when you log out (KillUserProcesses of logind), the "
+            f"engine too. Start it as: {' '.join(KEPT_ALIVE_BY)} matrix-install ...",
+        )
 
     def last_run(self) -> RunState:
         """What the journal says. Raises InstallError JOURNAL-DAMAGED and its like."""
@@ -284,8 +294,21 @@ class Session:
 
     async def attach(self) -> Attached:
         """Joins the engine that is at work here, with all that happened in its run so far."""
-        client = await EngineClient.connect(self.directory.root, after=0)
-        return Attached(client, RunState())
+        before = self._before_this_run()
+        client = await EngineClient.connect(self.directory.root, after=before.seq)
+        return Attached(client, before)
+
+    def _before_this_run(self) -> RunState:
+        """The state in which the last run began; older runs are not told again."""
+        journal, _, _ = Journal.open(self.directory.root, self.clock)
+        folding = Folding(RunState())
+        before = RunState()
+        for record in journal.records(0):
+            if isinstance(record.event, RunStarted):
+                before = folding.state()
+            folding.add(record)
+        journal.close()
+        return before
 
     def render(self, to: Path, *, with_secrets: bool) -> tuple[Path, ...]:
         """Writes the objects as files and returns their paths in apply order."""

@@ -76,7 +76,7 @@ def check_control_namespace(found: Manifest | None, install_id: str, install_uid
             title=f"The namespace {name} is not of this install",
             cause=f"It belongs to {claim.words}; our own uid is {install_uid}.",
             remedy="Choose another install id in the settings, or use the directory of the install "
-            "that owns it (--take-over rebuilds a lost one).",
+            "that owns it.",
             exit_code=ExitCode.REFUSED,
         )
     if found is None or found["metadata"].get("deletionTimestamp"):

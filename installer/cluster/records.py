@@ -88,7 +88,7 @@ def records_of(manifest: Mapping[str, Any], install_uid: str) -> tuple[Record, .
                 "FOREIGN-OWNER",
                 "another install has the same id",
                 f"{where} belongs to install {uid}, not to {install_uid}",
-                "Choose another install id, or take that install over with --take-over.",
+                "Choose another install id, or work in the directory of the install that owns it.",
                 exit_code=ExitCode.REFUSED,
             )
         return tuple(Record.from_json(row) for row in data["objects"])

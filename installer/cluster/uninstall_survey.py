@@ -183,7 +183,7 @@ def _defines_kept(ref: ObjectRef, kept: Mapping[str, str]) -> bool:
 
 def _control_line(handle: ClusterHandle) -> str:
     name = control_namespace(handle.install_id)
-    return f"Namespace {name}: inventory and escrow, with which a later install goes on"
+    return f"Namespace {name}: the inventory, with which a later install goes on"
 
 
 async def _retained(handle: ClusterHandle, volumes: Sequence[Doomed]) -> list[str]:

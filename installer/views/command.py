@@ -115,6 +115,8 @@ async def _run(
         return await _attach(session, output)
     if not options.yes and not output.can_ask:
         raise _nobody_to_ask("accept the plan", "--yes")
+    for line in session.cautions():
+        output.say(line)
     await _open(session, options, establish=True)
     output.hint("Looking at the cluster ...")
     request = Request(
