@@ -86,7 +86,7 @@ async def test_keep_data_leaves_volumes_and_their_namespaces_and_says_so() -> No
     assert found.stays == (
         "PersistentVolumeClaim data-db-0 in mx-app: a volume with data",
         "Namespace mx-app: holds data-db-0",
-        "Namespace mx-install: inventory and escrow, with which a later install goes on",
+        "Namespace mx-install: the inventory, with which a later install goes on",
     )
     assert set(at.cluster.objects) == {
         "namespace/-/mx-app",
