@@ -279,17 +279,18 @@ class Session:
         client = await started(process, self.directory.root, after=before.seq)
         attached = Attached(client, before, process)
         key = workspace.unlocking_text(self._sealing_key())
-        await attached.insist(Verb.UNLOCK, params={"secret": key})
-        await attached.insist(
-            Verb.START,
-            by=by,
-            params={
-                "digest": plan.digest,
-                "plan": plan.to_json(),
-                "consents": list(request.consents),
-                "unattended": unattended,
-            },
-        )
+        approval = {
+            "digest": plan.digest,
+            "plan": plan.to_json(),
+            "consents": list(request.consents),
+            "unattended": unattended,
+        }
+        try:
+            await attached.insist(Verb.UNLOCK, params={"secret": key})
+            await attached.insist(Verb.START, by=by, params=approval)
+        except InstallError:
+            await attached.dismiss()
+            raise
         return attached
 
     async def attach(self) -> Attached:

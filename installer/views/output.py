@@ -1,5 +1,6 @@
 """Where the command line's words go: plain lines or JSON lines."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TextIO
@@ -16,6 +17,11 @@ from installer.views.plain import PlainView, failure_lines
 from installer.views.plan_words import plan_lines
 
 
+def _can_redraw(out: TextIO) -> bool:
+    """Whether a line can be wiped and drawn again; a dumb terminal would show the codes."""
+    return out.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb")
+
+
 class Output:
     """One of the two views, chosen by ``--json``."""
 
@@ -24,7 +30,7 @@ class Output:
         self._err = err
         self._json = JsonView(out) if options.json else None
         self.directory: Path | None = None  # of the install, once it is known
-        self._plain = PlainView(out, terminal=out.isatty(), left=time_left)
+        self._plain = PlainView(out, terminal=_can_redraw(out), left=time_left)
 
     @property
     def can_ask(self) -> bool:

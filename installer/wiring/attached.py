@@ -1,5 +1,6 @@
 """A view's hold on a running engine: its news folded into the run's state, its commands."""
 
+import contextlib
 import subprocess
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -63,7 +64,6 @@ class Attached:
         reply = await self.command(verb, by=by, params=params)
         if not reply.refused:
             return reply
-        await self.leave()
         if reply.error is not None:
             raise _raised(reply.error)
         raise InstallError(
@@ -74,6 +74,15 @@ class Attached:
             evidence=reply.changed,
             exit_code=ExitCode.REFUSED,
         )
+
+    async def dismiss(self) -> None:
+        """Ends an engine that was never started, so that it is in nobody's way."""
+        with contextlib.suppress(InstallError):
+            await self.command(Verb.ABORT)
+            async for _ in self.news():
+                pass
+        await self.leave()
+        self.reap()
 
     async def leave(self) -> None:
         """Lets go; the engine goes on."""

@@ -11,7 +11,7 @@ import re
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -104,7 +104,8 @@ class Running:
 
     def until(self, wanted: Callable[[str], object], seconds: float = SECONDS) -> str:
         """Waits until the output is as wanted; the output."""
-        return self._product.until(lambda: self.out if wanted(self.out) else "", seconds)
+        found: str = self._product.until(lambda: self.out if wanted(self.out) else "", seconds)
+        return found
 
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
@@ -174,27 +175,41 @@ class Product:
         *words: str,
         die_at: str = "",
         view: str = "--json",
-        stdin: str = "",
         environment: Mapping[str, str] | None = None,
     ) -> Running:
-        """Starts a command line. ``TMPDIR`` of ``environment`` is made."""
-        env = {key: value for key, value in os.environ.items() if key != DIE_AT}
-        env |= {DIE_AT: die_at} if die_at else {}
+        """Starts a command line without a terminal. ``TMPDIR`` of ``environment`` is made."""
+        env = {DIE_AT: die_at} if die_at else {}
         env |= environment or {}
-        if environment and "TMPDIR" in environment:
-            Path(environment["TMPDIR"]).mkdir(exist_ok=True)
-        number = len(self._running)
-        files = (self.folder / f"out-{number}.txt", self.folder / f"err-{number}.txt")
-        given = self.folder / "stdin.txt"
-        given.write_text(stdin)
-        argv = ["--dir", str(self.directory), *([view] if view else []), *words]
+        if "TMPDIR" in env:
+            Path(env["TMPDIR"]).mkdir(exist_ok=True)
+        files = self.new_files()
         with contextlib.ExitStack() as stack:
             streams = (
-                stack.enter_context(given.open("rb")).fileno(),
-                *(stack.enter_context(file.open("wb")).fileno() for file in files),
+                stack.enter_context(open(os.devnull, "rb")).fileno(),
+                stack.enter_context(files[0].open("wb")).fileno(),
+                stack.enter_context(files[1].open("wb")).fileno(),
             )
-            mark = len(self.wire())
-            pid = self.forker.start(argv, env, self.folder, streams, terminal=False)  # type: ignore[arg-type]  # three, by the line above
+            return self.start([*([view] if view else []), *words], env, streams, files)
+
+    def new_files(self) -> tuple[Path, Path]:
+        """Where the next command line's output and errors go."""
+        number = len(self._running)
+        return self.folder / f"out-{number}.txt", self.folder / f"err-{number}.txt"
+
+    def start(
+        self,
+        words: Sequence[str],
+        more: Mapping[str, str],
+        streams: tuple[int, int, int],
+        files: tuple[Path, Path],
+        *,
+        terminal: bool = False,
+    ) -> Running:
+        """``words`` after ``--dir``, ``more`` beside our own environment."""
+        env = {key: value for key, value in os.environ.items() if key != DIE_AT} | dict(more)
+        argv = ["--dir", str(self.directory), *words]
+        mark = len(self.wire())
+        pid = self.forker.start(argv, env, self.folder, streams, terminal)
         running = Running(self, pid, mark, files)
         self._running.append(running)
         return running
@@ -268,11 +283,12 @@ class Product:
         return locks.holder(self.directory) if self.directory.is_dir() else None
 
     def assert_quiet(self) -> None:
-        """No engine, socket or lease is left over."""
+        """No engine, socket or lease is left over. An engine that told its end may need a moment
+        to leave."""
+        self.until(lambda: not [x for x in self._processes() if b"engine_main" in x[1]], 10)
         assert self.engine() is None
         assert not (self.directory / "engine.sock").exists()
         assert not [key for key in self.objects() if key[0].startswith("leases.")]
-        assert not [pid for pid, line in self._processes() if b"engine_main" in line]
 
     def assert_no_secret_lies_about(self) -> None:
         """Nothing sealed or given is in any file; the simulated cluster's own store may hold
@@ -360,8 +376,8 @@ _REVIEWS = ("authorization.k8s.io", "authentication.k8s.io")
 def read_wire(path: Path) -> list[Write]:
     """The record of the simulated API server, without what changes nothing."""
     writes = []
-    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-    for line in (json.loads(line) for line in lines if line.endswith(b"\n")):
+    text = path.read_bytes() if path.exists() else b""
+    for line in map(json.loads, text[: text.rfind(b"\n") + 1].splitlines()):
         if not line["agent"].startswith("matrix-install/"):
             continue  # somebody else's
         match = _PATH.fullmatch(line["path"])
