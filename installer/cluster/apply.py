@@ -127,9 +127,7 @@ async def _write_all(
     """Side by side within a rank. All of a rank are finished before a failure is raised, so that
     no write is left under way."""
     written: dict[str, Manifest | None] = {}
-    done = 0
     for group in ranked((j.ref, j) for j in todo):
-        ctx.waiting("the API to take the objects", f"{done} of {len(todo)} written")
         results = await asyncio.gather(
             *(_write(handle, ctx, j) for j in group), return_exceptions=True
         )
@@ -140,7 +138,6 @@ async def _write_all(
         for judgement, result in zip(group, results, strict=True):
             if not isinstance(result, BaseException):
                 written[judgement.ref.key] = result
-        done += len(group)
     return written
 
 

@@ -211,9 +211,18 @@ def _roomy(sizes: dict[int, int], record: Record) -> int:
 
 
 async def listed_by_others(api: Api, install_id: str) -> frozenset[str]:
-    """Keys of objects that the inventories of other installs in this cluster list."""
+    """Keys of objects that the inventories of other installs in this cluster list.
+
+    None where we may not look: without rights on the whole cluster there is nothing that two
+    installs could share.
+    """
     found: set[str] = set()
-    listing = await api.list("v1", "ConfigMap", labels=LABEL_INVENTORY)
+    try:
+        listing = await api.list("v1", "ConfigMap", labels=LABEL_INVENTORY)
+    except ApiFailure as failure:
+        if failure.kind is not FailureKind.FORBIDDEN:
+            raise
+        return frozenset()
     for item in listing.items:
         owner = item["metadata"]["labels"].get(LABEL_INVENTORY)
         if owner != install_id:

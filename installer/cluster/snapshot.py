@@ -6,7 +6,7 @@ A list is forgotten after a write of ours to its kind, and after two seconds.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from installer.cluster.api import Api
 from installer.cluster.concurrency import AdaptiveLimit
@@ -30,6 +30,8 @@ class Snapshot:
         self._locks: defaultdict[tuple[str, str, str, str], asyncio.Lock] = defaultdict(
             asyncio.Lock
         )
+        # Kinds that we may not list in the whole cluster, only in our namespaces.
+        self._narrow: set[tuple[str, str]] = set()
         # Namespaces that this process saw absent and then made: nothing foreign is in them.
         self._made: set[str] = set()
 
@@ -55,18 +57,39 @@ class Snapshot:
     async def _of_kind(
         self, api_version: str, kind: str, refs: list[ObjectRef]
     ) -> dict[str, Manifest]:
-        ours = await self._list(api_version, kind, "", self._label)
+        ours = await self._labelled(api_version, kind, refs)
         found = {ref.key: ours[ref.key] for ref in refs if ref.key in ours}
         missing = [ref for ref in refs if ref.key not in ours]
         if missing:
             found.update(await self._unlabelled(missing))
         return found
 
+    async def _labelled(
+        self, api_version: str, kind: str, refs: list[ObjectRef]
+    ) -> dict[str, Manifest]:
+        """One LIST for all namespaces; where that is not allowed, one for each."""
+        if (api_version, kind) not in self._narrow:
+            try:
+                return await self._list(api_version, kind, "", self._label)
+            except ApiFailure as failure:
+                if failure.kind is not FailureKind.FORBIDDEN:
+                    raise
+                self._narrow.add((api_version, kind))
+        spaces = sorted({ref.namespace for ref in refs if ref.namespace})
+        parts = await asyncio.gather(
+            *(self._list(api_version, kind, space, self._label) for space in spaces)
+        )
+        return {key: live for part in parts for key, live in part.items()}
+
+    def is_narrow(self, api_version: str, kind: str) -> bool:
+        """Whether a LIST or WATCH of the kind has to name a namespace."""
+        return (api_version, kind) in self._narrow
+
     async def _unlabelled(self, refs: list[ObjectRef]) -> dict[str, Manifest]:
         """Objects that have a name of ours but not our label."""
         namespaced = {ref.namespace for ref in refs if ref.namespace} - self._made
         if namespaced:
-            namespaced &= {m["metadata"]["name"] for m in (await self.namespaces()).values()}
+            namespaced &= await self._existing(namespaced)
         single: list[ObjectRef] = []
         lists: list[tuple[str, str, str]] = []
         groups: defaultdict[tuple[str, str, str], list[ObjectRef]] = defaultdict(list)
@@ -86,9 +109,15 @@ class Snapshot:
                 found[ObjectRef.of(live).key] = live
         return {ref.key: found[ref.key] for ref in refs if ref.key in found}
 
-    async def namespaces(self) -> Mapping[str, Manifest]:
-        """All namespaces of the cluster, by key."""
-        return await self._list(*_NAMESPACE, "", "")
+    async def _existing(self, wanted: set[str]) -> set[str]:
+        """Namespaces among ``wanted`` that are there; all of them where we may not ask."""
+        try:
+            found = await self._list(*_NAMESPACE, "", "")
+        except ApiFailure as failure:
+            if failure.kind is not FailureKind.FORBIDDEN:
+                raise
+            return wanted
+        return {manifest["metadata"]["name"] for manifest in found.values()}
 
     async def _get(self, ref: ObjectRef) -> Manifest | None:
         async with self._limit.slot():

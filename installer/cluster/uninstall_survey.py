@@ -191,7 +191,13 @@ async def _retained(handle: ClusterHandle, volumes: Sequence[Doomed]) -> list[st
     if not claims:
         return []
     lines = []
-    for volume in (await handle.api.list("v1", "PersistentVolume")).items:
+    try:
+        found = (await handle.api.list("v1", "PersistentVolume")).items
+    except ApiFailure as failure:
+        if failure.kind is not FailureKind.FORBIDDEN:
+            raise
+        return ["PersistentVolumes: we may not see whether some are retained with their data"]
+    for volume in found:
         claim = volume["spec"].get("claimRef") or {}
         where = (claim.get("namespace", ""), claim.get("name", ""))
         if where in claims and volume["spec"].get("persistentVolumeReclaimPolicy") == "Retain":

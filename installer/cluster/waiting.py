@@ -9,7 +9,7 @@ from typing import Any
 from installer.cluster.api import Follower
 from installer.cluster.apply import wait_for_kind
 from installer.cluster.evidence import events_about, failure_of, times_seen, warnings_about
-from installer.cluster.failures import ApiFailure
+from installer.cluster.failures import ApiFailure, FailureKind
 from installer.cluster.handle import ClusterHandle
 from installer.cluster.readiness import ClusterView, is_gated, readiness
 from installer.cluster.readiness_parts import Readiness, State
@@ -53,16 +53,23 @@ async def wait_ready(
     InstallError: NOT-READY after ``within`` seconds, or earlier what the object or its pods say
     (IMAGE-NOT-FOUND, CRASH-LOOP, UNSCHEDULABLE, ROLLOUT-STUCK, JOB-FAILED, ...).
     """
-    by_kind: defaultdict[tuple[str, str], list[Manifest]] = defaultdict(list)
+    groups: defaultdict[tuple[str, str, str], list[Manifest]] = defaultdict(list)
     for manifest in objects:
-        if is_gated(ObjectRef.of(manifest)):
-            by_kind[manifest["apiVersion"], manifest["kind"]].append(manifest)
-    if not by_kind:
+        ref = ObjectRef.of(manifest)
+        if is_gated(ref):
+            alone = not ours or handle.snapshot.is_narrow(ref.api_version, ref.kind)
+            space = ref.namespace if alone else ""
+            groups[ref.api_version, ref.kind, space].append(manifest)
+    if not groups:
         return ()
     await handle.inventory.load_once()
-    view = await _view(handle, by_kind)
-    told = _Told(ctx, sum(map(len, by_kind.values())))
-    waits = [_KindWait(handle, told, view, group, ours).run(within) for group in by_kind.values()]
+    view = await _view(handle, objects)
+    told = _Told(ctx, sum(map(len, groups.values())))
+    label = f"{LABEL_INSTALL}={handle.install_id}" if ours else ""
+    waits = [
+        _KindWait(handle, told, view, group, label, space).run(within)
+        for (_, _, space), group in groups.items()
+    ]
     warnings = await _all(waits)
     await _all(wait_for_kind(handle, ctx, ref) for ref in _defined(objects))
     return tuple(line for lines in warnings for line in lines)
@@ -79,19 +86,23 @@ async def _all(waits: Iterable[Awaitable[Any]]) -> list[Any]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _view(
-    handle: ClusterHandle, by_kind: Mapping[tuple[str, str], Sequence[Manifest]]
-) -> ClusterView:
+async def _view(handle: ClusterHandle, objects: Sequence[Manifest]) -> ClusterView:
     view = ClusterView(
         load_balancer=handle.load_balancer,
         # Discovery is asked separately once the definitions are established.
-        served=frozenset(
-            f"{ref.api_version}/{ref.kind}" for group in by_kind.values() for ref in _defined(group)
-        ),
+        served=frozenset(f"{ref.api_version}/{ref.kind}" for ref in _defined(objects)),
     )
-    if ("v1", "PersistentVolumeClaim") not in by_kind:
+    claims = [m for m in objects if m["kind"] == "PersistentVolumeClaim"]
+    if not claims:
         return view
-    classes = (await handle.api.list("storage.k8s.io/v1", "StorageClass")).items
+    try:
+        classes = (await handle.api.list("storage.k8s.io/v1", "StorageClass")).items
+    except ApiFailure as failure:
+        if failure.kind is not FailureKind.FORBIDDEN:
+            raise
+        # What cannot be known is not waited for: a pod that gets no volume tells soon enough.
+        named = {claim["spec"].get("storageClassName", "") for claim in claims}
+        return replace(view, late_binding=frozenset(named))
     late = {c["metadata"]["name"] for c in classes if _binds_late(c)}
     default = next((c["metadata"]["name"] for c in classes if _is_default(c)), "")
     return replace(view, late_binding=frozenset(late), default_class=default)
@@ -143,7 +154,8 @@ class _KindWait:
         told: _Told,
         view: ClusterView,
         wanted: Sequence[Manifest],
-        ours: bool,
+        label: str,
+        space: str,
     ) -> None:
         self._handle = handle
         self._told = told
@@ -156,8 +168,8 @@ class _KindWait:
         self._warnings: dict[ObjectRef, str] = {}
         first = ObjectRef.of(wanted[0])
         kind = first.kind
-        self._label = f"{LABEL_INSTALL}={handle.install_id}" if ours else ""
-        self._namespace = "" if ours else first.namespace
+        self._label = label
+        self._namespace = space
         self._objects = self._follow(first.api_version, kind)
         follows_pods = kind in _WORKLOADS or kind == "PersistentVolumeClaim"
         self._pods = self._follow("v1", "Pod") if follows_pods else None

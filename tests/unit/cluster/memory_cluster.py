@@ -39,6 +39,7 @@ class MemoryCluster:
         self.calls: list[Call] = []
         self.rules: list[Rule] = []
         self.absent_kinds: set[str] = set()
+        self.narrow = False  # no rights beyond our namespaces
         self.defaults: Callable[[Manifest], None] = lambda _: None
         self.logs: dict[str, bytes] = {}
         self.kill: Kill | None = None
@@ -153,6 +154,8 @@ class MemoryCluster:
         await self._enter("list", f"{api_version}/{kind}", namespace=namespace, labels=labels)
         if kind in self.absent_kinds:
             raise no_such_api(ObjectRef(api_version, kind, "", "x"))
+        if self.narrow and not namespace:
+            raise refusal(403, f"all {kind}", "list", reason="Forbidden", message="not allowed")
         found = self.matching(api_version, kind, namespace, labels)
         name, _, value = fields.partition("=")
         if name == "involvedObject.uid":
@@ -334,6 +337,7 @@ class MemoryCluster:
     def of(
         self, api_version: str, kind: str, *, namespace: str = "", labels: str = ""
     ) -> "Follower":
+        assert namespace or not self.narrow, f"{kind} is not followed in the whole cluster"
         return Follower(self, api_version, kind, namespace, labels)
 
 

@@ -9,6 +9,7 @@ from installer.cluster.apply import apply_wave
 from installer.cluster.handle import Consents
 from installer.cluster.inventory import shard_ref
 from installer.cluster.records import RecordState
+from installer.cluster.waiting import wait_ready
 from installer.core.errors import InstallError
 from installer.core.objects import ANNOTATION_OWNER, ObjectRef
 from tests.unit.cluster.api_failures import caused, no_such_api, refusal
@@ -176,6 +177,23 @@ async def test_kinds_are_written_in_order() -> None:
     await install(at, *objects)
     kinds = [w.split(" ")[1].split("/")[0] for w in at.cluster.verbs("apply")[1:]]
     assert [k.split(".")[0] for k in kinds] == ["role", "rolebinding", "deployment", "certificate"]
+
+
+async def test_rights_in_our_namespaces_alone_are_enough() -> None:
+    at = world()
+    await install(at, config(), deployment())
+    at.cluster.narrow = True
+    assert (await rerun(at, config(), deployment())).changed == ()
+    assert at.cluster.writes == ()
+    assert len((await rerun(at, config(a="2"), config("new"))).changed) == 2
+    status = {"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2, "readyReplicas": 2}
+    at.cluster.status(ObjectRef.of(deployment()), {**status, "availableReplicas": 2})
+    await rerun(at, deployment())
+    await wait_ready(at.handle, at.ctx, [deployment()])
+    claim = ours("v1", "PersistentVolumeClaim", "data", spec={})
+    await rerun(at, claim)
+    at.cluster.status(ObjectRef.of(claim), {"phase": "Pending"})
+    await wait_ready(at.handle, at.ctx, [claim])
 
 
 class TestForeignObjects:
