@@ -119,14 +119,8 @@ class ApiClient:
         return answer
 
     async def ask(self, method: str, path: str, body: Any, context: CallContext) -> Manifest:
-        """A question, which stores nothing even as a POST: repeated as reads are."""
-
-        async def once() -> Manifest:
-            return self._object(
-                await self.request(method, path, body=body, context=context), context
-            )
-
-        return await self._reading(once)
+        """One call whose answer is a JSON object, for paths that discovery does not list."""
+        return self._object(await self.request(method, path, body=body, context=context), context)
 
     async def resource(self, api_version: str, kind: str) -> Resource:
         """What discovery says of a kind. Raises ApiFailure NO_SUCH_API if it is not served."""

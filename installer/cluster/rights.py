@@ -5,11 +5,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from installer.cluster.client import ApiClient
+from installer.cluster.concurrency import AdaptiveLimit, RetryBudget
 from installer.cluster.failures import CallContext
 from installer.core.objects import Manifest
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-_AT_ONCE = 8
+AT_ONCE = 8  # at first: an overloaded server counts reviews as writes, and is then asked slower
+PATIENCE = 30.0  # seconds for which one review is tried again
 
 
 @dataclass(frozen=True, order=True)
@@ -62,11 +64,14 @@ async def missing_rights(client: ApiClient, rights: Iterable[Right]) -> tuple[Mi
 
     Nothing is written: an access review is answered, not stored. Raises ApiFailure.
     """
-    slots = asyncio.Semaphore(_AT_ONCE)
+    limit, budget = AdaptiveLimit(AT_ONCE), RetryBudget(client.clock, seconds=PATIENCE)
 
     async def ask(right: Right) -> MissingRight | None:
-        async with slots:
-            status = await _review(client, right)
+        async def once() -> Manifest:
+            async with limit.slot():
+                return await _review(client, right)
+
+        status = await budget.run(once)
         if status.get("allowed"):
             return None
         reason = status.get("reason") or status.get("evaluationError") or ""

@@ -7,14 +7,12 @@ from contextlib import asynccontextmanager
 import pytest
 
 from installer.cluster.client import ApiClient
-from installer.cluster.concurrency import RetryBudget
 from installer.cluster.credentials import FixedCredentials, Grant
-from installer.cluster.failures import ApiFailure, CallContext, FailureKind
+from installer.cluster.failures import ApiFailure, FailureKind
 from installer.cluster.target import ClusterTarget
 from installer.core.clock import SystemClock
 from installer.core.objects import ObjectRef
 from tests.unit.cluster.fake_api import FakeApi, Handler, Reply, Request, fake_api, status
-from tests.unit.cluster.quick_clock import QuickClock
 
 CONFIG = {
     "apiVersion": "v1",
@@ -106,18 +104,3 @@ async def test_a_list_whose_pages_expired_is_read_in_one_answer() -> None:
     async with connected(handler) as (client, api):
         assert (await client.list("v1", "ConfigMap")).resource_version == "9"
     assert len(api.calls("GET")) == 3
-
-
-async def test_a_question_is_repeated_like_a_read() -> None:
-    refusals = [429, 503]
-
-    async def handler(request: Request) -> Reply:
-        return Reply(refusals.pop()) if refusals else Reply(201, data={"status": {"allowed": True}})
-
-    clock = QuickClock()
-    async with fake_api(handler) as api:
-        target = ClusterTarget("t", f"http://127.0.0.1:{api.port}", FixedCredentials(Grant()))
-        async with ApiClient(target, clock=clock, retry=RetryBudget(clock)) as client:
-            context = CallContext("create", "an access review")
-            assert (await client.ask("POST", "/reviews", {}, context))["status"]["allowed"]
-    assert not refusals

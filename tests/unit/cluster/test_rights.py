@@ -10,13 +10,28 @@ from installer.cluster.credentials import FixedCredentials, Grant
 from installer.cluster.failures import ApiFailure
 from installer.cluster.rights import Right, missing_rights
 from installer.cluster.target import ClusterTarget
-from installer.core.clock import SystemClock
+from installer.core.clock import Clock, SystemClock
 from tests.unit.cluster.fake_api import FakeApi, Reply, Request, fake_api, status
 
 
-async def asked(api: FakeApi, *rights: Right) -> Any:
+class HastyClock(SystemClock):
+    """Only sleeping takes time, a hundredth of it; sleeps side by side count once."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+
+    def monotonic(self) -> float:
+        return self.passed
+
+    async def sleep(self, seconds: float) -> None:
+        awake = self.passed + seconds
+        await asyncio.sleep(seconds / 100)
+        self.passed = max(self.passed, awake)
+
+
+async def asked(api: FakeApi, *rights: Right, clock: Clock | None = None) -> Any:
     place = ClusterTarget("t", f"http://127.0.0.1:{api.port}", FixedCredentials(Grant()))
-    async with ApiClient(place, clock=SystemClock()) as client:
+    async with ApiClient(place, clock=clock or SystemClock()) as client:
         return await missing_rights(client, rights)
 
 
@@ -73,4 +88,23 @@ async def test_an_api_that_does_not_answer_is_no_answer() -> None:
 
     async with fake_api(handler) as api:
         with pytest.raises(ApiFailure):
-            await asked(api, Right("get", "", "pods"))
+            await asked(api, Right("get", "", "pods"), clock=HastyClock())
+
+
+async def test_an_overloaded_server_is_asked_slower() -> None:
+    busy, refused = asyncio.Lock(), 0
+
+    async def handler(_: Request) -> Reply:
+        nonlocal refused
+        if busy.locked():
+            refused += 1
+            return Reply(429, headers={"Retry-After": "1"}, text="Too many requests")
+        async with busy:
+            await asyncio.sleep(0.01)
+        return Reply(201, {"status": {"allowed": True}})
+
+    rights = [Right("get", "", f"kind{n}") for n in range(40)]
+    async with fake_api(handler) as api:
+        assert await asked(api, *rights, clock=HastyClock()) == ()
+    assert refused, "the first ones come side by side"
+    assert len(api.calls("POST")) < 3 * len(rights)
