@@ -6,9 +6,36 @@ from typing import Any
 from installer.rehearsal.kube.podspec import default_pod_spec
 from installer.rehearsal.kube.problems import Json
 
+# What a status holds before any controller has written it.
+_FIRST_STATUS: dict[str, Json] = {
+    "Deployment": {},
+    "ReplicaSet": {"replicas": 0},
+    "StatefulSet": {"replicas": 0, "availableReplicas": 0},
+    "DaemonSet": {
+        "currentNumberScheduled": 0,
+        "numberMisscheduled": 0,
+        "desiredNumberScheduled": 0,
+        "numberReady": 0,
+    },
+    "Job": {},
+    "CronJob": {},
+    "Ingress": {"loadBalancer": {}},
+    "ResourceQuota": {},
+    "PodDisruptionBudget": {
+        "disruptionsAllowed": 0,
+        "currentHealthy": 0,
+        "desiredHealthy": 0,
+        "expectedPods": 0,
+    },
+    "PersistentVolume": {"phase": "Pending"},
+    "HorizontalPodAutoscaler": {"desiredReplicas": 0},
+}
+
 
 def apply_defaults(kind: str, obj: Json) -> None:
     """Fill in the defaults of a built-in kind, in place."""
+    if kind in _FIRST_STATUS:
+        obj.setdefault("status", dict(_FIRST_STATUS[kind]))
     filler = _FILLERS.get(kind)
     if filler is not None:
         filler(obj)
@@ -51,9 +78,11 @@ def _stateful_set(obj: Json) -> None:
     spec = _section(obj, "spec")
     _fill(spec, replicas=1, revisionHistoryLimit=10, podManagementPolicy="OrderedReady")
     strategy = _section(spec, "updateStrategy")
-    _fill(strategy, type="RollingUpdate")
-    if strategy["type"] == "RollingUpdate":
-        _fill(_section(strategy, "rollingUpdate"), partition=0)
+    if "type" not in strategy:
+        strategy["type"] = "RollingUpdate"
+        _section(strategy, "rollingUpdate")
+    if strategy["type"] == "RollingUpdate" and "rollingUpdate" in strategy:
+        _fill(strategy["rollingUpdate"], partition=0)
     retention = _section(spec, "persistentVolumeClaimRetentionPolicy")
     _fill(retention, whenDeleted="Retain", whenScaled="Retain")
     for claim in spec.get("volumeClaimTemplates") or []:
@@ -63,6 +92,8 @@ def _stateful_set(obj: Json) -> None:
 
 
 def _daemon_set(obj: Json) -> None:
+    annotations = _section(obj["metadata"], "annotations")
+    annotations.setdefault("deprecated.daemonset.template.generation", "1")
     spec = _section(obj, "spec")
     _fill(spec, revisionHistoryLimit=10)
     strategy = _section(spec, "updateStrategy")
@@ -88,6 +119,9 @@ def _job(obj: Json) -> None:
     if not spec["manualSelector"]:
         _job_selector(obj, spec)
     _template(spec)
+    labels = spec["template"]["metadata"].get("labels")
+    if labels and not obj["metadata"].get("labels"):
+        obj["metadata"]["labels"] = dict(labels)
 
 
 def _job_selector(obj: Json, spec: Json) -> None:
@@ -116,6 +150,7 @@ def _cron_job(obj: Json) -> None:
         successfulJobsHistoryLimit=3,
         failedJobsHistoryLimit=1,
     )
+    _section(spec, "jobTemplate").setdefault("metadata", {})
     _template(_section(spec, "jobTemplate", "spec"))
 
 
@@ -140,6 +175,10 @@ def _pod(obj: Json) -> None:
     spec = _section(obj, "spec")
     default_pod_spec(spec, "Always")
     _fill(spec, enableServiceLinks=True)
+    if spec.get("hostNetwork"):
+        for container in [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]:
+            for port in container.get("ports") or []:
+                _fill(port, hostPort=port.get("containerPort"))
     _section(obj, "status").setdefault("phase", "Pending")
     for container in [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]:
         resources = container.get("resources") or {}
@@ -214,6 +253,20 @@ def _definition(obj: Json) -> None:
     names = _section(spec, "names")
     _fill(names, singular=names.get("kind", "").lower(), listKind=names.get("kind", "") + "List")
     _fill(_section(spec, "conversion"), strategy="None")
+    stored = [item["name"] for item in spec.get("versions") or [] if item.get("storage")]
+    nothing = {"plural": "", "kind": ""}
+    status = {"acceptedNames": nothing, "storedVersions": stored}
+    obj.setdefault("status", status)
+
+
+def _limit_range(obj: Json) -> None:
+    for item in (obj.get("spec") or {}).get("limits") or []:
+        if item.get("type") == "Container":
+            limits = {**(item.get("max") or {}), **(item.get("default") or {})}
+            least = {**(item.get("min") or {}), **limits, **(item.get("defaultRequest") or {})}
+            for name, values in (("default", limits), ("defaultRequest", least)):
+                if values:
+                    item[name] = values
 
 
 def _autoscaler(obj: Json) -> None:
@@ -241,4 +294,5 @@ _FILLERS: dict[str, Callable[[Json], None]] = {
     "PriorityClass": _priority_class,
     "CustomResourceDefinition": _definition,
     "HorizontalPodAutoscaler": _autoscaler,
+    "LimitRange": _limit_range,
 }

@@ -28,12 +28,13 @@ from installer.rehearsal.kube.scale import get_scale, set_scale
 from installer.rehearsal.kube.store import encode
 from installer.rehearsal.kube.watching import Scope, Watch, list_objects
 
+_log = logging.getLogger(__name__)
+
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
-STRATEGIC = "application/strategic-merge-patch+json"
 
-_log = logging.getLogger(__name__)
+_READABLE = ("application/json", APPLY)
 
 MUTATING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _OPEN_PATHS = frozenset({"/healthz", "/livez", "/readyz", "/version"})
@@ -256,6 +257,9 @@ def read_body(request: Request, *, optional: bool = False) -> Json:
     """The request's JSON object; ApiError 400 when it is none."""
     if optional and not request.body:
         return {}
+    media = request.headers.get("content-type", "application/json").split(";")[0].strip()
+    if media not in _READABLE:
+        raise unsupported_media(media, _READABLE)
     body = _json(request.body)
     if not isinstance(body, dict):
         raise bad_request("the request's body is not an object")

@@ -18,6 +18,7 @@ _ZERO_DROPPED = frozenset(
         "stdin",
         "stdinOnce",
         "paused",
+        "globalDefault",
         "readOnly",
         "minReadySeconds",
         "initialDelaySeconds",

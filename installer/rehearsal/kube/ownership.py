@@ -183,6 +183,8 @@ def apply(
     merged = _prune(schema, merged, holdings, before.paths if before else EMPTY)
     change = compare(schema, old, merged)
     _settle(holdings, manager, change, force or not conflicts)
+    if not owned:
+        del holdings[manager.key]
     return Applied(merged, holdings)
 
 

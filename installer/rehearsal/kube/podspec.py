@@ -22,9 +22,6 @@ def default_pod_spec(spec: Json, restart: str) -> None:
         spec["serviceAccount"] = spec["serviceAccountName"]
     for container in [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]:
         _container(container)
-        if spec.get("hostNetwork"):
-            for port in container.get("ports") or []:
-                _fill(port, hostPort=port["containerPort"])
     for volume in spec.get("volumes") or []:
         _volume(volume)
 

@@ -32,7 +32,10 @@ def canonical(value: object) -> str:
         return "0"
     if match[2] in _BINARY and number.denominator == 1:
         return _shortest(number, 1024, {power: name for name, power in _BINARY.items()} | {0: ""})
-    return _shortest(number, 1000, {power: name for name, power in _DECIMAL.items()})
+    names = {power: name for name, power in _DECIMAL.items()}
+    if match[2] not in _BINARY and match[2] not in _DECIMAL:
+        names = {power: f"e{3 * power}" if power else "" for power in range(-3, 7)}
+    return _shortest(number, 1000, names)
 
 
 def _shortest(number: Fraction, base: int, names: dict[int, str]) -> str:

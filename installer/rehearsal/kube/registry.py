@@ -32,6 +32,7 @@ from installer.rehearsal.kube.problems import (
     modified,
     not_found,
 )
+from installer.rehearsal.kube.quotas import admit_counted
 from installer.rehearsal.kube.resources import Catalogue, ResourceType
 from installer.rehearsal.kube.rules import Rules
 from installer.rehearsal.kube.store import Key, Store, Stored, encode
@@ -140,8 +141,6 @@ class Registry:
         self, place: Place, live: Json | None, obj: Json, manager: Manager, options: WriteOptions
     ) -> Json:
         now = self.clock.timestamp()
-        if place.kind.kind == "Secret":
-            obj = encode_secret(obj)
         ignored = place.kind.reset_fields
         if place.subresource == "status":
             ignored = tuple(key for key in obj if key not in ("status", "metadata"))
@@ -262,6 +261,8 @@ class Registry:
             allocate(self.store, kind, live, new)
             if kind.kind == "Pod" and not kind.group and live is None:
                 admit_pod(self.store, new)
+            if live is None:
+                admit_counted(self.store, kind, new)
         new = {"apiVersion": kind.api_version, "kind": kind.kind, **new}
         new["apiVersion"], new["kind"] = kind.api_version, kind.kind
         if live is not None and kind.generation and self._spec_changed(kind, live, new):

@@ -40,7 +40,7 @@ def test_every_field_of_every_kind_has_a_known_type() -> None:
         ("0.5", "500m"),
         ("1000m", "1"),
         ("100M", "100M"),
-        ("1e3", "1k"),
+        ("1e3", "1e3"),
         ("0", "0"),
         ("0.5Gi", "512Mi"),
     ],

@@ -4,11 +4,10 @@ from collections.abc import Iterable
 from fractions import Fraction
 
 from installer.rehearsal.faults import FaultBoard
-from installer.rehearsal.kube.admission import text_of, used_in
 from installer.rehearsal.kube.controllers.cluster import Cluster, condition, is_going, is_ready
 from installer.rehearsal.kube.controllers.templates import share
 from installer.rehearsal.kube.problems import Json
-from installer.rehearsal.kube.quantity import amount
+from installer.rehearsal.kube.quotas import text_of, used_in
 from installer.rehearsal.kube.selectors import matches
 from installer.rehearsal.kube.store import Change, Key
 
@@ -99,20 +98,10 @@ class Quotas:
         if obj is None or is_going(obj):
             return None
         hard = obj["spec"].get("hard") or {}
-        used = {name: self._used(key[1], name) for name in hard}
+        taken = used_in(self._cluster.store, key[1])
+        used = {name: text_of(taken.get(name, Fraction(0))) for name in hard}
         self._cluster.set_status(key, {"hard": hard, "used": used})
         return None
-
-    def _used(self, namespace: str, name: str) -> str:
-        if name in ("services", "persistentvolumeclaims"):
-            return str(len(self._cluster.items(f"{name}.", namespace)))
-        if name == "requests.storage":
-            claims = self._cluster.items("persistentvolumeclaims.", namespace)
-            sizes = [claim["spec"]["resources"]["requests"]["storage"] for claim in claims]
-            return text_of(sum((amount(size) for size in sizes), Fraction(0)))
-        used = used_in(self._cluster.store, namespace)
-        short = {"count/pods": "pods", "cpu": "requests.cpu", "memory": "requests.memory"}
-        return text_of(used.get(short.get(name, name), Fraction(0)))
 
 
 class Policy:
