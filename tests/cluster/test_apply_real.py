@@ -1,10 +1,13 @@
 """Applying on a real API server with real controllers."""
 
+import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from installer.core.errors import InstallError
+from installer.core.objects import Manifest
 from tests.cluster.apply_cases import CASES
 from tests.cluster.apply_world import Install
 from tests.lab.control_plane import ControlPlane
@@ -72,3 +75,29 @@ async def test_a_pod_that_fits_no_node(control_plane: ControlPlane, tmp_path: Pa
     with pytest.raises(InstallError, match="UNSCHEDULABLE") as caught:
         await at.run(at.waves(workload))
     assert "Insufficient cpu" in caught.value.cause
+
+
+def _granted(at: Install, space: str) -> tuple[Manifest, ...]:
+    """What an administrator makes beforehand for somebody who may work in one namespace only."""
+    account = {"kind": "ServiceAccount", "name": at.id, "namespace": "default"}
+    group = "rbac.authorization.k8s.io"
+    role = {"apiGroup": group, "kind": "Role", "name": "installer"}
+    rule = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
+    return (
+        at.make(f"{group}/v1", "Role", "installer", space, rules=[rule]),
+        at.make(f"{group}/v1", "RoleBinding", "installer", space, roleRef=role, subjects=[account]),
+    )
+
+
+@pytest.mark.timeout(120)
+async def test_rights_in_two_namespaces_alone(control_plane: ControlPlane, tmp_path: Path) -> None:
+    at = Install(tmp_path / "kubeconfig", tmp_path / "scratch")
+    for name in ("app", "install"):
+        await asyncio.to_thread(control_plane.api.apply, at.namespace(name))
+        for manifest in _granted(at, at.space(name)):
+            await asyncio.to_thread(control_plane.api.apply, manifest)
+    control_plane.access.token_kubeconfig(at.kubeconfig, at.id, lifetime=timedelta(hours=1))
+    wave = at.waves(at.config(), at.deployment(), at.stateful_set(), at.job())[1:]
+    found, _ = await at.run(wave)
+    assert len(found.new) == 4
+    assert (await at.run(wave))[1] == []
