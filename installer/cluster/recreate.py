@@ -93,7 +93,7 @@ async def _orphan(
             "With another selector its pods are not adopted but made anew. Look at the plan again "
             "and accept that by its name.",
         )
-    for claim, size in await _growth(handle, manifest, live):
+    for claim, size in await growth(handle, manifest, live):
         ctx.log(f"{claim} grows to {size}")
         await _resize(handle, ctx, claim, size)
     await remove(handle, ctx, live, "Background" if selector else "Orphan")
@@ -121,10 +121,13 @@ async def remove(
     await wait_gone(handle, ctx, live_ref, uid=uid)
 
 
-async def _growth(
+async def growth(
     handle: ClusterHandle, manifest: Manifest, live: Manifest
 ) -> tuple[tuple[ObjectRef, str], ...]:
-    """Claims to resize, with their new size. Raises InstallError VOLUME-CANNOT-CHANGE."""
+    """A StatefulSet's claims to resize, with their new size; reads only.
+
+    Raises InstallError VOLUME-CANNOT-CHANGE.
+    """
     old = {t["metadata"]["name"]: t for t in live["spec"].get("volumeClaimTemplates") or ()}
     todo: list[tuple[ObjectRef, str]] = []
     for template in manifest["spec"].get("volumeClaimTemplates") or ():

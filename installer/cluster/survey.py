@@ -10,7 +10,9 @@ from installer.cluster.inventory import listed_by_others
 from installer.cluster.judging import Judgement, Standing, Wanted, judge_all
 from installer.cluster.ownership import ForeignObject
 from installer.cluster.records import Record
+from installer.cluster.recreate import growth
 from installer.cluster.removal import Doomed, holds_data, still_there
+from installer.core.errors import ExitCode, InstallError
 from installer.core.objects import Manifest, ObjectRef, ObjectWave
 
 Reveal: TypeAlias = Callable[[str], Sequence[Manifest]]  # wave id -> its objects with real values
@@ -20,7 +22,7 @@ Reveal: TypeAlias = Callable[[str], Sequence[Manifest]]  # wave id -> its object
 class Surveyed:
     """How one wanted object stands. ``owner`` is set for a foreign one; ``conflict``: fields of
     ours that somebody else set (``lines`` say who); ``replacement``: it cannot be changed in
-    place; ``refusal``: the API refuses it for another reason."""
+    place; ``refusal``: it cannot be done at all, in words."""
 
     ref: ObjectRef
     wave: str
@@ -70,6 +72,11 @@ class Survey:
             if found.replacement is Replacement.RECREATE_WITH_CONSENT
         )
 
+    @property
+    def refused(self) -> tuple[Surveyed, ...]:
+        """Objects that an apply would stop at, as far as it can be known before."""
+        return tuple(found for found in self.objects if found.refusal)
+
     def consents(self, accepted: Consents | None = None) -> Consents:
         """What approval of a plan that shows this survey covers, with what was typed on top.
 
@@ -104,10 +111,24 @@ async def survey(
     wave_of = {ObjectRef.of(m).key: wave.id for wave in waves for m in wave.objects}
     prune, kept = await _unwanted(handle, wave_of)
     return Survey(
-        tuple(_surveyed(judgement, wave_of) for judgement in judged),
+        tuple([await _surveyed(handle, judgement, wave_of) for judgement in judged]),
         prune,
         kept,
         tuple(j.foreign for j in judged if j.foreign is not None),
+    )
+
+
+def refused_changes(found: Survey) -> InstallError | None:
+    """CHANGE-REFUSED for all of ``found.refused`` at once; None where there are none."""
+    if not found.refused:
+        return None
+    lines = [f"{item.ref}: {item.refusal}" for item in found.refused]
+    return InstallError(
+        "CHANGE-REFUSED",
+        f"{len(lines)} of the changes cannot be made",
+        "; ".join(lines[:10]),
+        "Set back the settings behind them; see each object named above.",
+        exit_code=ExitCode.REFUSED,
     )
 
 
@@ -124,10 +145,10 @@ def _wanted(wave: ObjectWave, reveal: Reveal | None) -> list[Wanted]:
     return [Wanted(m, real) for m, real in zip(wave.objects, reveal(wave.id), strict=True)]
 
 
-def _surveyed(judgement: Judgement, wave_of: Mapping[str, str]) -> Surveyed:
+async def _surveyed(
+    handle: ClusterHandle, judgement: Judgement, wave_of: Mapping[str, str]
+) -> Surveyed:
     failure = judgement.failure
-    replacement = failure.verdict.replacement if failure is not None else None
-    other = failure is not None and replacement is None and not judgement.conflict
     return Surveyed(
         judgement.ref,
         wave_of[judgement.ref.key],
@@ -135,9 +156,24 @@ def _surveyed(judgement: Judgement, wave_of: Mapping[str, str]) -> Surveyed:
         judgement.lines,
         judgement.foreign.owner if judgement.foreign else "",
         judgement.conflict,
-        replacement,
-        failure.cause if failure is not None and other else "",
+        failure.verdict.replacement if failure is not None else None,
+        await _refusal(handle, judgement),
     )
+
+
+async def _refusal(handle: ClusterHandle, judgement: Judgement) -> str:
+    failure, live = judgement.failure, judgement.live
+    if failure is None or live is None or judgement.conflict:
+        return ""
+    replacement = failure.verdict.replacement
+    if replacement is None or replacement in (Replacement.NEVER, Replacement.NEW_NAME):
+        return failure.cause
+    if replacement is Replacement.ORPHAN_RECREATE:
+        try:
+            await growth(handle, judgement.wanted.planned, live)
+        except InstallError as refused:
+            return refused.cause
+    return ""
 
 
 async def _unwanted(

@@ -16,7 +16,7 @@ from installer.cluster.handle import ClusterHandle
 from installer.cluster.inventory import listed_by_others
 from installer.cluster.records import Record
 from installer.cluster.removal import Doomed, holds_data
-from installer.core.objects import Manifest, ObjectRef
+from installer.core.objects import LABEL_INSTALL, Manifest, ObjectRef
 
 _CRD = "customresourcedefinition.apiextensions.k8s.io"
 
@@ -82,6 +82,7 @@ async def survey_uninstall(handle: ClusterHandle, mode: UninstallMode) -> Uninst
     forgotten = tuple(Doomed.of(r) for r in records if r.ref.key in shared)
     spaces = sorted(r.ref.name for r in ours if r.ref.group_kind == "namespace")
     volumes = await _volumes(handle, spaces)
+    strangers = await _strangers(handle, spaces)
     held = await _definitions_in_use(handle, ours)
     common = [f"{item.ref}: another install in this cluster uses it too" for item in forgotten]
     if mode is UninstallMode.DESTROY:
@@ -90,10 +91,10 @@ async def survey_uninstall(handle: ClusterHandle, mode: UninstallMode) -> Uninst
             tuple(Doomed.of(r) for r in ours if r.ref.group_kind != "persistentvolumeclaim"),
             tuple(volumes),
             forgotten,
-            _names_to_confirm(ours, volumes, held),
+            _names_to_confirm(ours, volumes, held, strangers),
             (*common, *await _retained(handle, volumes)),
         )
-    kept = _kept(ours, volumes, held)
+    kept = _kept(ours, volumes, held, strangers)
     removes = tuple(Doomed.of(r) for r in ours if r.ref.key not in kept)
     stays = (*common, *kept.values(), _control_line(handle))
     return UninstallSurvey(mode, removes, (), forgotten, (), stays)
@@ -106,6 +107,21 @@ async def _volumes(handle: ClusterHandle, spaces: Sequence[str]) -> list[Doomed]
         listing = await handle.api.list("v1", "PersistentVolumeClaim", namespace=space)
         found += [Doomed(ObjectRef.of(c), c["metadata"]["uid"]) for c in listing.items]
     return sorted(found, key=lambda item: item.ref)
+
+
+async def _strangers(handle: ClusterHandle, spaces: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Pods that others run in our namespaces: they would go with them."""
+    found: dict[str, tuple[str, ...]] = {}
+    for space in spaces:
+        pods = (await handle.api.list("v1", "Pod", namespace=space)).items
+        names = sorted(
+            pod["metadata"]["name"]
+            for pod in pods
+            if (pod["metadata"].get("labels") or {}).get(LABEL_INSTALL) != handle.install_id
+        )
+        if names:
+            found[space] = tuple(names)
+    return found
 
 
 async def _definitions_in_use(
@@ -139,9 +155,12 @@ async def _instances(handle: ClusterHandle, definition: Manifest) -> list[Object
 
 
 def _names_to_confirm(
-    ours: Sequence[Record], volumes: Sequence[Doomed], held: Mapping[str, tuple[str, ...]]
+    ours: Sequence[Record],
+    volumes: Sequence[Doomed],
+    held: Mapping[str, tuple[str, ...]],
+    strangers: Mapping[str, tuple[str, ...]],
 ) -> tuple[str, ...]:
-    names = {item.ref.namespace for item in volumes}
+    names = {item.ref.namespace for item in volumes} | set(strangers)
     names |= {r.ref.name for r in ours if r.ref.key in held}
     names |= {r.ref.name for r in ours if _is_database(r.ref)}
     return tuple(sorted(names))
@@ -152,10 +171,15 @@ def _is_database(ref: ObjectRef) -> bool:
 
 
 def _kept(
-    ours: Sequence[Record], volumes: Sequence[Doomed], held: Mapping[str, tuple[str, ...]]
+    ours: Sequence[Record],
+    volumes: Sequence[Doomed],
+    held: Mapping[str, tuple[str, ...]],
+    strangers: Mapping[str, tuple[str, ...]],
 ) -> dict[str, str]:
     """Key -> why it stays, for keep-data."""
-    full: dict[str, list[str]] = {}
+    full = {
+        space: [f"somebody else's pod {name}" for name in strangers[space]] for space in strangers
+    }
     for item in volumes:
         full.setdefault(item.ref.namespace, []).append(item.ref.name)
     kept = {item.ref.key: f"{item.ref}: a volume with data" for item in volumes}

@@ -4,10 +4,11 @@ import pytest
 
 from installer.cluster.failures import ApiFailure
 from installer.cluster.handle import Consents
+from installer.cluster.survey import refused_changes, survey
 from installer.core.errors import InstallError
 from installer.core.objects import Manifest, ObjectRef
 from tests.unit.cluster.api_failures import caused
-from tests.unit.cluster.waves import config, deployment, install, namespace, rerun
+from tests.unit.cluster.waves import config, deployment, install, namespace, rerun, wave
 from tests.unit.cluster.world import World, ours, world
 
 
@@ -164,6 +165,20 @@ class TestVolumesOfStatefulSets:
             await self.changed(at, self.stateful(manifest), expandable=expandable)
         assert words in caught.value.cause
         assert not at.cluster.verbs("delete", "patch")
+
+    async def test_are_refused_in_the_plan_already(self) -> None:
+        at = world()
+        with pytest.raises(InstallError, match="VOLUME-CANNOT-CHANGE"):
+            await self.changed(at, self.stateful("512Mi"))
+        ref = ObjectRef.of(self.stateful("512Mi"))
+        at.cluster.fail("dry-run", ref, immutable(ref, "spec", "FieldValueForbidden"))
+        found = await survey(at.again(), (wave(self.stateful("512Mi")),))
+        refused = refused_changes(found)
+        assert refused is not None
+        assert refused.code == "CHANGE-REFUSED"
+        assert "StatefulSet db in mx-app: it has 1Gi and volumes never shrink" in refused.cause
+        assert at.cluster.writes == ()
+        assert refused_changes(await survey(at.again(), (wave(self.stateful("1Gi")),))) is None
 
     async def test_do_not_change_their_class(self) -> None:
         at = world()

@@ -186,6 +186,20 @@ async def test_a_shared_object_goes_only_with_its_last_install() -> None:
     assert at.handle.inventory.get(record.ref) is None
 
 
+async def test_pods_of_others_keep_a_namespace_or_need_its_name_typed() -> None:
+    at = await installed(config())
+    at.cluster.put(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "theirs", "namespace": "mx-app"},
+        }
+    )
+    found = await survey_uninstall(at.again(), KEEP)
+    assert found.stays[0] == "Namespace mx-app: holds somebody else's pod theirs"
+    assert (await survey_uninstall(at.again(), DESTROY)).confirm == ("mx-app",)
+
+
 async def test_a_definition_with_objects_of_others_stays_or_is_confirmed() -> None:
     spec = {"group": "example.org", "names": {"kind": "Thing"}, "versions": [{"name": "v1"}]}
     definition = ours(CRD, "CustomResourceDefinition", "things.example.org", "", spec=spec)
