@@ -11,7 +11,8 @@ from installer.core.objects import Manifest
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 AT_ONCE = 8  # at first: an overloaded server counts reviews as writes, and is then asked slower
-PATIENCE = 30.0  # seconds for which one review is tried again
+PATIENCE = 60.0  # seconds for which one review is tried again
+LONGEST_WAIT = 2.0  # seconds: somebody waits for the plan
 
 
 @dataclass(frozen=True, order=True)
@@ -64,7 +65,8 @@ async def missing_rights(client: ApiClient, rights: Iterable[Right]) -> tuple[Mi
 
     Nothing is written: an access review is answered, not stored. Raises ApiFailure.
     """
-    limit, budget = AdaptiveLimit(AT_ONCE), RetryBudget(client.clock, seconds=PATIENCE)
+    limit = AdaptiveLimit(AT_ONCE)
+    budget = RetryBudget(client.clock, seconds=PATIENCE, cap=LONGEST_WAIT)
 
     async def ask(right: Right) -> MissingRight | None:
         async def once() -> Manifest:
