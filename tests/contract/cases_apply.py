@@ -170,6 +170,25 @@ async def plain_writes_own_fields_too(client: Client) -> None:
     assert causes(answer) == [("FieldManagerConflict", ".data.a")]
 
 
+async def text_of_secrets_is_written_but_not_owned(client: Client) -> None:
+    """`stringData` becomes `data`, owned by nobody: a key that is dropped there stays."""
+    wanted = secret(client.namespace)
+    wanted["stringData"] = {"a": "1", "b": "2"}
+    done = await client.applied(wanted)
+    assert done["data"] == {"a": "MQ==", "b": "Mg=="}
+    assert "stringData" not in done
+    assert set(done["metadata"]["managedFields"][0]["fieldsV1"]) == {"f:stringData", "f:type"}
+    wanted["stringData"] = {"a": "3"}
+    done = await client.applied(wanted)
+    assert done["data"] == {"a": "Mw==", "b": "Mg=="}
+    del wanted["stringData"]
+    wanted["data"] = {"a": "Mw=="}
+    await client.applied(wanted)
+    wanted["data"] = {"c": "MQ=="}
+    done = await client.applied(wanted)
+    assert done["data"] == {"b": "Mg==", "c": "MQ=="}
+
+
 async def status_is_not_applied(client: Client) -> None:
     """A status in an applied object is passed over, not refused."""
     wanted = deployment(client.namespace, replicas=0)
@@ -209,6 +228,7 @@ CASES = (
     defaults_and_canonical_amounts,
     dry_run_leaves_nothing,
     plain_writes_own_fields_too,
+    text_of_secrets_is_written_but_not_owned,
     status_is_not_applied,
     scale_is_a_door_of_its_own,
 )
