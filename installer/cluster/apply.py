@@ -7,7 +7,6 @@ mended by the rule for it, within bounds, or told with its cause.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from installer.cluster.conflicts import settle
 from installer.cluster.failures import Action, ApiFailure, FailureKind
@@ -18,6 +17,7 @@ from installer.cluster.ownership import refusal
 from installer.cluster.readiness_parts import holds
 from installer.cluster.records import Record, RecordState
 from installer.cluster.recreate import make_way, remove
+from installer.cluster.telling import sent_again
 from installer.cluster.vanishing import wait_gone
 from installer.core.errors import InstallError
 from installer.core.objects import ANNOTATION_HASH, Manifest, ObjectRef, ObjectWave
@@ -181,12 +181,7 @@ async def _send(
         async with handle.limit.slot(), ctx.gate.mutation("apply", ref.key):
             return await handle.api.apply(sending.manifest, force=sending.force)
 
-    return await handle.retry.run(once, on_wait=partial(_told, ctx, ref))
-
-
-def _told(ctx: StepContext, ref: ObjectRef, failure: ApiFailure, wait: float) -> None:
-    what = f"webhook {failure.verdict.webhook}" if failure.verdict.webhook else "the API"
-    ctx.waiting(f"{what} to answer", f"{ref}: {failure.cause}; again in {wait:.1f} s")
+    return await handle.retry.run(once, on_wait=sent_again(ctx, ref))
 
 
 async def _mend(

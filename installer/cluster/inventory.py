@@ -19,6 +19,7 @@ from installer.cluster.control import (
 from installer.cluster.failures import ApiFailure, FailureKind
 from installer.cluster.lease import lease_ref
 from installer.cluster.records import Record, records_of, records_text
+from installer.cluster.telling import sent_again
 from installer.core.canonical import canonical
 from installer.core.errors import ExitCode, InstallError
 from installer.core.objects import (
@@ -129,9 +130,13 @@ class Inventory:
         async with self._writing:
             for shard in sorted(self._versions, reverse=True):
                 ref = shard_ref(self._install_id, shard)
-                async with ctx.gate.mutation("delete", ref.key):
-                    await self._api.delete(ref)
+                delete = partial(self._delete_shard, ctx, ref)
+                await self._retry.run(delete, on_wait=sent_again(ctx, ref))
             self._shards, self._versions = {}, {}
+
+    async def _delete_shard(self, ctx: StepContext, ref: ObjectRef) -> None:
+        async with ctx.gate.mutation("delete", ref.key):
+            await self._api.delete(ref)
 
     def _text(self, records: Mapping[str, Record]) -> str:
         return records_text(self._install_id, self._install_uid, records.values())
@@ -142,7 +147,8 @@ class Inventory:
         ]
         for shard in changed:
             text = self._text(wanted[shard])
-            await self._retry.run(partial(self._write_shard, ctx, shard, text))
+            told = sent_again(ctx, shard_ref(self._install_id, shard))
+            await self._retry.run(partial(self._write_shard, ctx, shard, text), on_wait=told)
             self._shards[shard] = wanted[shard]
         return bool(changed)
 

@@ -6,6 +6,7 @@ from typing import Any
 from installer.cluster.failures import ApiFailure, Replacement
 from installer.cluster.handle import ClusterHandle
 from installer.cluster.quantities import quantity
+from installer.cluster.telling import sent_again
 from installer.cluster.vanishing import wait_gone
 from installer.core.errors import ExitCode, InstallError
 from installer.core.objects import Manifest, ObjectRef
@@ -104,7 +105,7 @@ async def _resize(handle: ClusterHandle, ctx: StepContext, claim: ObjectRef, siz
         async with ctx.gate.mutation("patch", claim.key):
             await handle.api.patch(claim, {"spec": {"resources": {"requests": {"storage": size}}}})
 
-    await handle.retry.run(once)
+    await handle.retry.run(once, on_wait=sent_again(ctx, claim))
 
 
 async def remove(
@@ -117,7 +118,7 @@ async def remove(
         async with ctx.gate.mutation("delete", live_ref.key):
             await handle.api.delete(live_ref, uid=uid, propagation=propagation)
 
-    await handle.retry.run(once)
+    await handle.retry.run(once, on_wait=sent_again(ctx, live_ref))
     await wait_gone(handle, ctx, live_ref, uid=uid)
 
 

@@ -9,6 +9,7 @@ from installer.cluster.handle import ClusterHandle
 from installer.cluster.ordering import rank, ranked
 from installer.cluster.ownership import is_ours
 from installer.cluster.records import Record
+from installer.cluster.telling import sent_again
 from installer.cluster.vanishing import wait_gone
 from installer.core.errors import InstallError
 from installer.core.objects import Manifest, ObjectRef
@@ -92,7 +93,7 @@ async def _delete(handle: ClusterHandle, ctx: StepContext, item: Doomed) -> None
             await handle.api.delete(item.ref, uid=item.uid, propagation=propagation)
 
     try:
-        await handle.retry.run(once)
+        await handle.retry.run(once, on_wait=sent_again(ctx, item.ref))
     except ApiFailure as failure:
         # Gone and made again by somebody since we looked: that one is not ours to delete.
         if failure.kind is not FailureKind.VERSION_CONFLICT:

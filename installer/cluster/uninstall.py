@@ -9,6 +9,7 @@ from installer.cluster.ordering import rank
 from installer.cluster.ownership import is_ours
 from installer.cluster.removal import Doomed, holds_data, remove_all, still_there
 from installer.cluster.steps import counted
+from installer.cluster.telling import sent_again
 from installer.cluster.uninstall_survey import UninstallMode, UninstallSurvey
 from installer.cluster.vanishing import wait_gone
 from installer.core.canonical import digest
@@ -193,7 +194,7 @@ class ControlStep:
                 await handle.api.delete(self._ref, uid=uid)
                 handle.control_removed = True
 
-        await handle.retry.run(once)
+        await handle.retry.run(once, on_wait=sent_again(ctx, self._ref))
         await wait_gone(handle, ctx, self._ref, uid=uid)
 
     async def verify(self, ctx: StepContext) -> None:

@@ -80,6 +80,19 @@ async def test_a_write_whose_answer_was_lost_is_found_to_be_there() -> None:
     assert len(at.handle.inventory.records) == 3
 
 
+@pytest.mark.parametrize("verb", ["create", "delete"])
+async def test_a_write_that_is_refused_for_a_moment_is_told_and_sent_again(verb: str) -> None:
+    at = world()
+    inventory = at.handle.inventory
+    at.cluster.fail(verb, MAIN, refusal(503, MAIN, verb, message="etcd is away"), times=2)
+    await inventory.put(at.ctx, [record("a")])
+    await inventory.delete(at.ctx)
+    assert MAIN.key not in at.cluster.objects
+    assert [what for what, _ in at.ctx.waits] == ["the API to answer"] * 2
+    assert all(str(MAIN) in seen and "again in" in seen for _, seen in at.ctx.waits)
+    assert at.ctx.passed.count(f"{verb} {MAIN.key}") == 3
+
+
 async def test_large_sets_are_spread_and_records_stay_where_they_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
