@@ -1,5 +1,6 @@
 """What the Redis component declares beside its objects."""
 
+import base64
 import json
 import re
 import subprocess
@@ -185,3 +186,34 @@ def test_alerts_are_on_the_page() -> None:
 
 def test_alerts_file_is_plain_yaml() -> None:
     assert yaml.safe_load((FOLDER / "alerts.yaml").read_text())["groups"]
+
+
+# Options whose second word is part of their name.
+TWO_WORDS = {
+    "balance", "client-output-buffer-limit", "default-server", "http-request", "log", "mode",
+    "option", "sentinel", "tcp-check", "tcp-request", "timeout",
+}  # fmt: skip
+
+
+def options_used(row: str) -> set[str]:
+    """``FILE OPTION`` of every line of the rendered configuration."""
+    used = set()
+    for manifest in (m for m in objects(row) if m["kind"] == "Secret"):
+        for name, content in manifest["data"].items():
+            if not name.endswith((".conf", ".cfg")):
+                continue
+            for line in base64.b64decode(content).decode().splitlines():
+                words = line.partition("#")[0].split()
+                if words:
+                    two = words[0] in TWO_WORDS and not (
+                        name == "server.conf" and words[0] == "timeout"
+                    )
+                    used.add(" ".join([name, *words[: 2 if two else 1]]))
+    return used
+
+
+def test_only_options_that_both_versions_know_are_rendered() -> None:
+    lines = (FOLDER / "options.txt").read_text().splitlines()
+    listed = {line for line in lines if line and not line.startswith("#")}
+    used = {option for row in ROWS for option in options_used(row)}
+    assert used == listed

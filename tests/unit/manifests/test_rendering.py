@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from installer.core.canonical import canonical
 from installer.core.objects import (
@@ -19,8 +20,9 @@ from installer.core.objects import (
 )
 from installer.core.settings_validation import validate_settings
 from manifests.component import Declaration
+from manifests.components.redis.extra import allowed
 from manifests.derive.podtemplates import containers, is_workload, pod_template
-from manifests.registry import all_components, settings_model
+from manifests.registry import all_components, check, settings_model
 from manifests.rendering import readable_secret
 from tests.unit.core.settings_strategies import settings_trees
 from tests.unit.manifests.references import unresolved
@@ -255,10 +257,51 @@ def test_readable_secret_shows_texts() -> None:
     assert "data" in secret
 
 
+sizes = st.fixed_dictionaries(
+    {},
+    optional={
+        "replicas": st.sampled_from([1, 3, 5]),
+        "cpu": st.sampled_from([0.1, 2, 7.5]),
+        "memory": st.sampled_from(["64Mi", "3Gi"]),
+    },
+)
+overrides = st.dictionaries(
+    st.sampled_from(["redis", "redis/synapse", "redis/livekit", "redis/proxy"]), sizes, max_size=3
+)
+words = st.booleans() | st.integers(0, 10**9) | st.from_regex(r"[ -~]{0,12}", fullmatch=True)
+redis = st.fixed_dictionaries(
+    {},
+    optional={
+        "extra": st.dictionaries(
+            st.sampled_from(sorted(allowed())), words | st.lists(words, min_size=1), max_size=3
+        ),
+        "patches": st.just({"deployment/redis-synapse-proxy": {"spec": {"minReadySeconds": 3}}}),
+        "livekit": st.just(
+            {
+                "provision": "external",
+                "external": {
+                    "host": "redis.example.org",
+                    "password": "secret:redis-of-ours",
+                    "networks": ["192.0.2.0/29"],
+                },
+            }
+        ),
+    },
+)
+
+
 @hypothesis_settings(max_examples=40)
-@given(settings_trees())
-def test_valid_settings_render_and_resolve(plain: dict[str, Any]) -> None:
+@given(settings_trees(), overrides, redis)
+def test_valid_settings_render_and_resolve(
+    plain: dict[str, Any], own: dict[str, Any], section: dict[str, Any]
+) -> None:
+    plain = {
+        **plain,
+        "scale": {**plain["scale"], "overrides": own},
+        "components": {"redis": section},
+    }
     of = validate_settings(settings_model(), plain)
+    assume(not list(check(of)))
     found: list[Manifest] = flat(renderer(of).waves(digest))
     assert unresolved(found) == []
     assert len({key_of(m) for m in found}) == len(found)
