@@ -83,20 +83,6 @@ def test_a_crash_loop(desk: Operator) -> None:
     assert_mended(desk)
 
 
-def test_no_room(desk: Operator) -> None:
-    cluster = begun(desk).cluster
-    nodes = [node["metadata"]["name"] for node in cluster.api.items("/api/v1/nodes")]
-    for name in nodes:
-        cluster.api.patch(f"/api/v1/nodes/{name}", {"spec": {"unschedulable": True}})
-    try:
-        failure = desk.resume(code=1).failure
-    finally:
-        for name in nodes:
-            cluster.api.patch(f"/api/v1/nodes/{name}", {"spec": {"unschedulable": None}})
-    assert_told(failure, "UNSCHEDULABLE", "finds no node", "0/3 nodes are available", "owner ")
-    assert_mended(desk)
-
-
 def test_a_lost_node(desk: Operator) -> None:
     """Its pods are missed, by name and number, and the run goes on when it is back."""
     desk.install()

@@ -13,6 +13,7 @@ from tests.cluster.installs import Operator, operator
 from tests.cluster.test_faults_api import (
     Fragile,
     assert_finished,
+    freeze_etcd,
     in_mid_wave,
     waits_for,
     webhook,
@@ -38,6 +39,24 @@ def test_api_frozen_for_longer_than_our_timeouts(desk: Operator) -> None:
         running.until(waits_for("again in"), seconds=120)
         threading.Event().wait(30)
     assert_finished(running.finish(seconds=300))
+
+
+def test_etcd_frozen_for_longer_than_most_proxies_wait(desk: Operator) -> None:
+    freeze_etcd(desk, 12.0)
+
+
+def test_no_room(desk: Operator) -> None:
+    cluster = begun(desk).cluster
+    nodes = [node["metadata"]["name"] for node in cluster.api.items("/api/v1/nodes")]
+    for name in nodes:
+        cluster.api.patch(f"/api/v1/nodes/{name}", {"spec": {"unschedulable": True}})
+    try:
+        failure = desk.resume(code=1).failure
+    finally:
+        for name in nodes:
+            cluster.api.patch(f"/api/v1/nodes/{name}", {"spec": {"unschedulable": None}})
+    assert_told(failure, "UNSCHEDULABLE", "finds no node", "0/3 nodes are available", "owner ")
+    assert_mended(desk)
 
 
 def test_a_dead_webhook_ends_the_wait(desk: Operator) -> None:
