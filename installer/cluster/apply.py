@@ -7,6 +7,7 @@ mended by the rule for it, within bounds, or told with its cause.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from installer.cluster.conflicts import settle
 from installer.cluster.failures import Action, ApiFailure, FailureKind
@@ -236,7 +237,7 @@ async def wait_for_kind(handle: ClusterHandle, ctx: StepContext, ref: ObjectRef)
     started = handle.clock.monotonic()
     while True:
         try:
-            await handle.api.resource(ref.api_version, ref.kind)
+            await handle.retry.run(partial(handle.api.resource, ref.api_version, ref.kind))
             return
         except ApiFailure as failure:
             if failure.kind is not FailureKind.NO_SUCH_API:
@@ -265,7 +266,7 @@ async def _namespace_deleted(
     """The namespace went away under our hands, and with it all that was in it."""
     namespace = ObjectRef("v1", "Namespace", "", ref.namespace)
     handle.snapshot.namespace_left(ref.namespace)
-    live = await handle.api.get(namespace)
+    live = await handle.retry.run(partial(handle.api.get, namespace))
     if live is not None and live["metadata"].get("deletionTimestamp"):
         await wait_gone(handle, ctx, namespace, uid=live["metadata"]["uid"])
     return InstallError(

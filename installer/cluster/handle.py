@@ -87,7 +87,7 @@ def open_handle(
         retry=budget,
         limit=limit,
         inventory=Inventory(api, install_id, install_uid, budget),
-        snapshot=Snapshot(api, install_id, clock, limit),
+        snapshot=Snapshot(api, install_id, clock, limit, budget),
         consents=consents or Consents(),
         load_balancer=load_balancer,
     )

@@ -85,12 +85,14 @@ class Inventory:
     async def _read(self) -> None:
         shards: dict[int, dict[str, Record]] = {}
         versions: dict[int, str] = {}
-        listing = await self._api.list(
+        ask = partial(
+            self._api.list,
             "v1",
             "ConfigMap",
             namespace=control_namespace(self._install_id),
             labels=f"{LABEL_INVENTORY}={self._install_id}",
         )
+        listing = await self._retry.run(ask)
         for item in listing.items:
             _, _, number = item["metadata"]["name"].partition(f"{INVENTORY}-")
             shard = int(number or 0)

@@ -1,6 +1,7 @@
 """Changes of fields that the API does not let change: how each kind gets there instead."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from installer.cluster.failures import ApiFailure, Replacement
@@ -172,7 +173,7 @@ def _cannot(ref: ObjectRef, cause: str) -> InstallError:
 async def _claim_growth(
     handle: ClusterHandle, claim: ObjectRef, size: str
 ) -> list[tuple[ObjectRef, str]]:
-    live = await handle.api.get(claim)
+    live = await handle.retry.run(partial(handle.api.get, claim))
     if live is None:
         return []
     was, now = quantity(_storage(live)), quantity(size)
@@ -188,7 +189,7 @@ async def _claim_growth(
 
 async def _expandable(handle: ClusterHandle, claim: Manifest) -> bool:
     name = claim["spec"].get("storageClassName")
-    listing = await handle.api.list("storage.k8s.io/v1", "StorageClass")
+    listing = await handle.retry.run(partial(handle.api.list, "storage.k8s.io/v1", "StorageClass"))
     for item in listing.items:
         annotations = item["metadata"].get("annotations") or {}
         default = name is None and annotations.get(_DEFAULT_CLASS) == "true"

@@ -5,11 +5,11 @@ A list is forgotten after a write of ours to its kind, and after two seconds.
 """
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from installer.cluster.api import Api
-from installer.cluster.concurrency import AdaptiveLimit
+from installer.cluster.concurrency import AdaptiveLimit, RetryBudget
 from installer.cluster.failures import ApiFailure, FailureKind
 from installer.core.clock import Clock
 from installer.core.objects import LABEL_INSTALL, Manifest, ObjectRef
@@ -21,8 +21,12 @@ _NAMESPACE = ("v1", "Namespace")
 class Snapshot:
     """Objects of one install as they are now, and those that stand in its way."""
 
-    def __init__(self, api: Api, install_id: str, clock: Clock, limit: AdaptiveLimit) -> None:
+    def __init__(
+        self, api: Api, install_id: str, clock: Clock, limit: AdaptiveLimit, retry: RetryBudget
+    ) -> None:
         self._api = api
+        self._retry = retry
+        self._forgotten: Counter[tuple[str, str]] = Counter()
         self._label = f"{LABEL_INSTALL}={install_id}"
         self._clock = clock
         self._limit = limit
@@ -38,6 +42,7 @@ class Snapshot:
     def forget(self, refs: Iterable[ObjectRef]) -> None:
         """After writes: what was listed of these kinds no longer holds."""
         kinds = {(ref.api_version, ref.kind) for ref in refs}
+        self._forgotten.update(kinds)
         self._lists = {key: value for key, value in self._lists.items() if key[:2] not in kinds}
 
     def namespace_made(self, name: str) -> None:
@@ -120,8 +125,11 @@ class Snapshot:
         return {manifest["metadata"]["name"] for manifest in found.values()}
 
     async def _get(self, ref: ObjectRef) -> Manifest | None:
-        async with self._limit.slot():
-            return await self._api.get(ref)
+        async def once() -> Manifest | None:
+            async with self._limit.slot():
+                return await self._api.get(ref)
+
+        return await self._retry.run(once)
 
     async def _list(
         self, api_version: str, kind: str, namespace: str, labels: str
@@ -131,15 +139,26 @@ class Snapshot:
             cached = self._lists.get(key)
             if cached is not None and self._clock.monotonic() - cached[0] < MAX_AGE:
                 return cached[1]
-            try:
-                async with self._limit.slot():
-                    listing = await self._api.list(
-                        api_version, kind, namespace=namespace, labels=labels
-                    )
-                items = {ObjectRef.of(item).key: item for item in listing.items}
-            except ApiFailure as failure:
-                if failure.kind not in (FailureKind.NO_SUCH_API, FailureKind.NOT_FOUND):
-                    raise
-                items = {}  # its CRD is not there yet, so none of its objects is
-            self._lists[key] = (self._clock.monotonic(), items)
+            before = self._forgotten[api_version, kind]
+            items = await self._fetch(api_version, kind, namespace, labels)
+            # A write of ours meanwhile may be missing in what was just read.
+            if before == self._forgotten[api_version, kind]:
+                self._lists[key] = (self._clock.monotonic(), items)
             return items
+
+    async def _fetch(
+        self, api_version: str, kind: str, namespace: str, labels: str
+    ) -> dict[str, Manifest]:
+        async def once() -> dict[str, Manifest]:
+            async with self._limit.slot():
+                listing = await self._api.list(
+                    api_version, kind, namespace=namespace, labels=labels
+                )
+            return {ObjectRef.of(item).key: item for item in listing.items}
+
+        try:
+            return await self._retry.run(once)
+        except ApiFailure as failure:
+            if failure.kind not in (FailureKind.NO_SUCH_API, FailureKind.NOT_FOUND):
+                raise
+            return {}  # its CRD is not there yet, so none of its objects is

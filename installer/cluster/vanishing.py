@@ -1,6 +1,7 @@
 """Waits until an object is really gone, and explains who holds one that stays."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from installer.cluster.handle import ClusterHandle
@@ -68,7 +69,7 @@ async def wait_gone(
     started = handle.clock.monotonic()
     pause = FIRST_LOOK
     while True:
-        live = await handle.api.get(ref)
+        live = await handle.retry.run(partial(handle.api.get, ref))
         if live is None or (uid and live["metadata"]["uid"] != uid):
             handle.snapshot.forget([ref])
             return

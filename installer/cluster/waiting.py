@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from installer.cluster.api import Follower
@@ -96,7 +97,8 @@ async def _view(handle: ClusterHandle, objects: Sequence[Manifest]) -> ClusterVi
     if not claims:
         return view
     try:
-        classes = (await handle.api.list("storage.k8s.io/v1", "StorageClass")).items
+        ask = partial(handle.api.list, "storage.k8s.io/v1", "StorageClass")
+        classes = (await handle.retry.run(ask)).items
     except ApiFailure as failure:
         if failure.kind is not FailureKind.FORBIDDEN:
             raise
@@ -234,7 +236,7 @@ class _KindWait:
         """Jobs that finished and were removed before anybody looked."""
         for ref, manifest in list(self._wanted.items()):
             if "ttlSecondsAfterFinished" in (manifest.get("spec") or {}) and (
-                await self._handle.api.get(ref) is None
+                await self._handle.retry.run(partial(self._handle.api.get, ref)) is None
             ):
                 del self._wanted[ref]
                 self._told.unseen.discard(str(ref))

@@ -1,11 +1,13 @@
 """One wave: what is written, what is left alone, and what is done about each objection."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
 from installer.cluster.apply import apply_wave
+from installer.cluster.failures import ApiFailure
 from installer.cluster.handle import Consents
 from installer.cluster.inventory import shard_ref
 from installer.cluster.records import RecordState
@@ -194,6 +196,35 @@ async def test_rights_in_our_namespaces_alone_are_enough() -> None:
     await rerun(at, claim)
     at.cluster.status(ObjectRef.of(claim), {"phase": "Pending"})
     await wait_ready(at.handle, at.ctx, [claim])
+
+
+async def test_reads_that_fail_for_a_passing_reason_are_repeated() -> None:
+    at = world()
+    await install(at, config())
+    at.again()
+    for key in ("v1/ConfigMap", "v1/Namespace"):
+        failure = refusal(503, key, "list", message="shutting down")
+        at.cluster.rules.append(Rule("list", key, partial(_give, failure), times=2))
+    result = await apply_wave(
+        at.handle, at.ctx, wave(config(), config("b")), [config(), config("b")]
+    )
+    assert len(result.changed) == 1
+
+
+def _give(failure: ApiFailure) -> ApiFailure:
+    return failure
+
+
+async def test_a_list_that_was_under_way_during_a_write_is_not_kept() -> None:
+    at = world()
+    await install(at)
+    at.again()
+    ref = ObjectRef.of(config())
+    written = Rule("list", "v1/ConfigMap", lambda: at.handle.snapshot.forget([ref]))
+    at.cluster.rules.append(written)
+    await at.handle.snapshot.find([ref])
+    at.cluster.put(config())
+    assert ref.key in await at.handle.snapshot.find([ref])
 
 
 class TestForeignObjects:
