@@ -120,7 +120,7 @@ def _undo(plan: Plan) -> list[str]:
     forever = [text for step in plan.steps for text in step.cannot_undo]
     destroyed = [name for step in plan.steps for name in step.destroys]
     lines = _section("Cannot be undone", list(dict.fromkeys(forever)))
-    lines += _section("Lost for ever, each name must be confirmed", destroyed)
+    lines += _section("Lost for ever, each name must be confirmed", list(dict.fromkeys(destroyed)))
     if plan.kind is RunKind.INSTALL:
         rest = "everything else" if forever else "everything"
         lines += ["", f"Can be undone: {rest}, by --uninstall."]

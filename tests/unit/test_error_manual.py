@@ -16,7 +16,7 @@ ONE_WORD = re.compile(r"[A-Z]{4,}")
 NO_ERRORS = {"AGE-SECRET-KEY", "AGE-SECRET-KEY-1"}  # how age writes a private key
 
 
-def codes_in(tree: ast.AST) -> Iterator[str]:
+def codes_in(tree: ast.Module) -> Iterator[str]:
     """Literals that have a code's form with a hyphen, wherever they stand: they are passed on
     through tables, helpers and dataclasses of many shapes. A code of one word is told from other
     words by its place: ``code=``, or first in a call of something that is an error or refuses."""
@@ -26,9 +26,11 @@ def codes_in(tree: ast.AST) -> Iterator[str]:
                 yield text
             case ast.Call():
                 yield from _one_word(node)
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=str(text))):
+    for node in tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant(value=text)):
                 if name == text:  # STALE = "STALE": codes of replies
-                    yield text
+                    yield name
 
 
 def _one_word(call: ast.Call) -> Iterator[str]:
