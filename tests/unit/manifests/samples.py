@@ -1,6 +1,8 @@
 """Settings and renderings that the tests of this room start from."""
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from functools import cache
 from typing import Any
 
 from installer.core.objects import Manifest, ObjectWave
@@ -49,7 +51,13 @@ def renderer(of: Settings, components: Sequence[Component] | None = None) -> Ren
 
 
 def waves(row: str = "100", **parts: Any) -> tuple[ObjectWave, ...]:
-    return renderer(settings(row, **parts)).waves(digest)
+    """Planned; those of a plain row are made once, so leave them as they are."""
+    return renderer(settings(row, **parts)).waves(digest) if parts else _plain_waves(row)
+
+
+@cache
+def _plain_waves(row: str) -> tuple[ObjectWave, ...]:
+    return renderer(settings(row)).waves(digest)
 
 
 def flat(of: Sequence[ObjectWave]) -> list[Manifest]:
@@ -57,8 +65,8 @@ def flat(of: Sequence[ObjectWave]) -> list[Manifest]:
 
 
 def objects(row: str = "100", **parts: Any) -> list[Manifest]:
-    """All objects in their planned form."""
-    return flat(waves(row, **parts))
+    """All objects in their planned form, the caller's own."""
+    return deepcopy(flat(waves(row, **parts)))
 
 
 def revealed(row: str = "100", **parts: Any) -> list[Manifest]:
