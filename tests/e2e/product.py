@@ -336,13 +336,6 @@ class Product:
         started = spawn(self.directory, speed=10_000, idle=120)
         self._clusters.append(started)
 
-    def stop_cluster(self) -> None:
-        """Ends the simulated cluster as a power cut would; it comes back with all it answered."""
-        for pid, line in self._processes():
-            if b"server_main" in line:
-                _kill(pid)
-        self.until(lambda: not [x for x in self._processes() if b"server_main" in x[1]])
-
     def __enter__(self) -> Self:
         return self
 
@@ -353,7 +346,7 @@ class Product:
                 self.forker.wait(running.pid, 10)
         for cluster in self._clusters:
             cluster.kill()
-        for pid, _ in self._processes():
+        for pid, _line in self._processes():
             _kill(pid)
         self.until(lambda: not self._processes(), 10)
 
@@ -380,7 +373,8 @@ def read_wire(path: Path) -> list[Write]:
     """The record of the simulated API server, without what changes nothing."""
     writes = []
     text = path.read_bytes() if path.exists() else b""
-    for line in map(json.loads, text[: text.rfind(b"\n") + 1].splitlines()):
+    lines: Iterable[Line] = map(json.loads, text[: text.rfind(b"\n") + 1].splitlines())
+    for line in lines:
         if not line["agent"].startswith("matrix-install/"):
             continue  # somebody else's
         match = _PATH.fullmatch(line["path"])

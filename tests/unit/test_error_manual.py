@@ -22,7 +22,7 @@ def codes_in(tree: ast.Module) -> Iterator[str]:
     words by its place: ``code=``, or first in a call of something that is an error or refuses."""
     for node in ast.walk(tree):
         match node:
-            case ast.Constant(value=str(text)) if CODE.fullmatch(text):
+            case ast.Constant(value=text) if isinstance(text, str) and CODE.fullmatch(text):
                 yield text
             case ast.Call():
                 yield from _one_word(node)
