@@ -65,8 +65,8 @@ FAULTS = (
     Fault(
         "api-frozen",
         "The API server does not answer",
-        "For a minute connections hang without an answer; the run waits and goes on after it.",
-        True,
+        "Connections hang without an answer; the run says so in time, before it does anything.",
+        False,
     ),
 )
 

@@ -24,13 +24,11 @@ from installer.rehearsal.kube.store import Store, encode, replace_file
 from installer.rehearsal.kube.tls import identity, write_kubeconfig
 
 RESTART_SECONDS = 7.0
-FROZEN_SECONDS = 60.0
 STALL_SECONDS = 12.0
 OVERLOADED_WRITE_SECONDS = 0.02
 # Where in a run the faults that show once begin: late enough to be in the middle of something.
 RESTART_AT_WRITE = 12
 STORM_AT_WRITE = 4
-FREEZE_AT_WRITE = 8
 STALL_AT_PATCH = 5
 REFUSALS_OF_A_STORM = 40
 
@@ -180,16 +178,11 @@ class SimulatedApi:
         self.listener.open(self.listener.port)
 
     def _fault_changed(self, name: str, on: bool) -> None:
-        if name == "api-frozen" and not on:
-            self.thaw()
+        if name == "api-frozen":
+            self.freeze() if on else self.thaw()
         elif name == "too-many-requests":
             self._refusals = 0
         self.controllers.fault_changed(name, on)
-
-    async def _frozen_for(self, seconds: float) -> None:
-        self.freeze()
-        await self.clock.sleep(seconds)
-        self.faults.heal("api-frozen")
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
@@ -210,8 +203,6 @@ class SimulatedApi:
             self.faults.heal("api-restart")
             self._spawn(self.restart(RESTART_SECONDS))
             return refused(shutting_down())
-        if self.faults.is_on("api-frozen") and self._writes >= FREEZE_AT_WRITE:
-            self._spawn(self._frozen_for(FROZEN_SECONDS))
         response = await self._write(request)
         self._record(request, response.status)
         return response
