@@ -87,7 +87,7 @@ class Renderer:
 
     def rights(self) -> tuple[Right, ...]:
         """What the installer must be allowed to do."""
-        waves = self._planned if self._planned is not None else self.waves(lambda name: name)
+        waves = self._planned or self.waves(lambda name: f"<secret {name}>")
         return rights.rights(waves, [item.component for item in self.chosen])
 
     def changed_by_operator(self) -> tuple[str, ...]:
