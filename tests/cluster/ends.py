@@ -4,17 +4,21 @@ Dropped are what no two runs share: uids, versions, times, key material that was
 controllers chose (addresses, nodes, names of pods). Everything else must be equal.
 """
 
+import base64
 import json
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from installer.core.canonical import canonical
 from installer.core.clock import SystemClock
 from installer.core.objects import ANNOTATION_HASH, ANNOTATION_OWNER, LABEL_INSTALL
 from installer.store.sealed import SealedSecrets
 from installer.store.sealed_key import read_identity_file
+from tests.canaries import Canaries
 from tests.cluster.installs import Operator
 from tests.cluster.wire import api_roots
 from tests.lab.api import Api, Object
@@ -66,7 +70,7 @@ def end_of(operator: Operator) -> dict[str, Any]:
     """Objects, files and inventory of a finished install (or of what an uninstall left)."""
     found = {
         "objects": {
-            path: _object(item)
+            path: alike(item)
             for path, item in _ours(operator.cluster.api, operator.install_id).items()
         },
         "pods": _pods(operator),
@@ -87,14 +91,13 @@ def _named_alike(found: Mapping[str, Any], operator: Operator) -> dict[str, Any]
     return alike
 
 
-def _object(item: Object) -> Object:
+def alike(item: Object) -> Object:
+    """An object without what no two runs share."""
     item = json.loads(json.dumps(item))
     meta = item["metadata"]
+    meta["managers"] = sorted({entry["manager"] for entry in meta.get("managedFields", ())})
     for name in _SERVER_FIELDS:
         meta.pop(name, None)
-    meta["managers"] = sorted(
-        {entry["manager"] for entry in item["metadata"].get("managedFields", ())}
-    )
     annotations = meta.get("annotations") or {}
     for name in (ANNOTATION_HASH, ANNOTATION_OWNER):
         if name in annotations:
@@ -180,3 +183,11 @@ def left_of(operator: Operator) -> list[str]:
     """Paths of everything in the cluster that bears the install's id."""
     name = f"/{operator.install_id}-"
     return sorted(path for path in listed(operator.cluster.api) if name in path)
+
+
+def canaries_of(desk: Operator) -> Canaries:
+    """All that was sealed, what opens it, and the key of our access to the cluster."""
+    sealed = Canaries.of_sealed(desk.directory / "secrets.age", read_identity_file(desk.identity))
+    user = yaml.safe_load(desk.kubeconfig.read_text())["users"][0]["user"]
+    key = base64.b64decode(user["client-key-data"]).decode()
+    return Canaries({**sealed.values, "the kubeconfig's key": key})

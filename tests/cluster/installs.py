@@ -257,11 +257,14 @@ class Operator:
             assert ran.code == code, ran.text[-5000:]
         return ran
 
-    def begin(self, *words: str, die_at: str = "", view: str = "--json") -> Running:
+    def begin(
+        self, *words: str, die_at: str = "", view: str = "--json", key: Sequence[str] = ()
+    ) -> Running:
+        """Starts the command line. `key` says what opens the secrets, if not our identity."""
         environment = {key: value for key, value in os.environ.items() if key != DIE_AT}
         if die_at:
             environment[DIE_AT] = die_at
-        base = ["--dir", str(self.directory), "--identity-file", str(self.identity)]
+        base = ["--dir", str(self.directory), *(key or ("--identity-file", str(self.identity)))]
         mark, before = self.wire.mark(), len(self.records())
         errors = self.folder / f"errors-{len(self._running)}.txt"
         with errors.open("w") as stderr:

@@ -1,11 +1,13 @@
 """Pods that cannot start: told in words with evidence, and gone on with once they are mended."""
 
+import json
 import re
 from collections.abc import Iterator
 from itertools import count
 
 import pytest
 
+from tests.cluster.ends import canaries_of
 from tests.cluster.installs import Line, Operator, Ran, operator
 from tests.cluster.wire import Wire
 from tests.lab.control_plane import ControlPlane
@@ -67,7 +69,11 @@ def fails_with(desk: Operator, fault: PodFault) -> Line:
 
 
 def test_a_crash_loop(desk: Operator) -> None:
-    begun(desk).cluster.write_pod_log(["cannot read server.conf"], previous=True)
+    canaries = canaries_of(begun(desk))
+    password = canaries.values["redis-synapse-password"]
+    desk.cluster.write_pod_log(
+        ["cannot read server.conf", f"requirepass {password}"], previous=True
+    )
     failure = fails_with(desk, PodFault.CRASH_LOOP)
     assert_told(
         failure,
@@ -80,7 +86,11 @@ def test_a_crash_loop(desk: Operator) -> None:
         "cannot read server.conf",
     )
     assert f"kubectl -n {desk.namespaces[0]} logs redis-synapse-" in failure["remedy"]
-    assert_mended(desk)
+    assert any("requirepass" in line for line in failure["evidence"])
+    mended = assert_mended(desk)
+    kept = [desk.directory / "secrets.age"]
+    leaks = canaries.in_files([desk.directory], but_not=kept)
+    assert not leaks + canaries.in_data(json.dumps(failure) + mended.text, "what was told")
 
 
 def test_a_lost_node(desk: Operator) -> None:

@@ -1,16 +1,13 @@
 """No secret is found anywhere but in the sealed file and in the cluster's Secrets."""
 
-import base64
 import json
 import time
 from collections.abc import Iterator
 
 import pytest
-import yaml
 
-from installer.store.sealed_key import read_identity_file
-from tests.canaries import Canaries, assert_no_canary
-from tests.cluster.ends import listed
+from tests.canaries import assert_no_canary
+from tests.cluster.ends import canaries_of, listed
 from tests.cluster.installs import Operator, operator
 from tests.cluster.wire import Wire
 from tests.lab.control_plane import ControlPlane
@@ -23,14 +20,6 @@ pytestmark = pytest.mark.timeout(240)
 def desk(control_plane: ControlPlane, wire: Wire) -> Iterator[Operator]:
     with operator(control_plane, wire, ID) as made:
         yield made
-
-
-def canaries_of(desk: Operator) -> Canaries:
-    """All that was sealed, what opens it, and the key of our access to the cluster."""
-    sealed = Canaries.of_sealed(desk.directory / "secrets.age", read_identity_file(desk.identity))
-    user = yaml.safe_load(desk.kubeconfig.read_text())["users"][0]["user"]
-    key = base64.b64decode(user["client-key-data"]).decode()
-    return Canaries({**sealed.values, "the kubeconfig's key": key})
 
 
 def objects_without_secrets(desk: Operator) -> str:
@@ -73,3 +62,24 @@ def test_no_secret_is_left_anywhere(desk: Operator) -> None:
             **{f"run {number}": one.text for number, one in enumerate(ran)},
         },
     )
+
+
+def test_a_passphrase_opens_an_install_and_another_does_not(
+    control_plane: ControlPlane, wire: Wire
+) -> None:
+    """As an operator does it: the passphrase in a file of its own."""
+    with operator(control_plane, wire, "phrase", {"secrets": {"seal": "passphrase"}}) as desk:
+        desk.identity.write_text("correct horse battery staple\n")
+        right = ("--passphrase-file", str(desk.identity))
+        other = desk.folder / "other.txt"
+        other.touch(mode=0o600)
+        other.write_text("incorrect horse battery staple\n")
+        base = ("--answers", str(desk.answers), "--yes")
+        assert desk.begin(*base, key=right).finish().code == 0
+        refused = desk.begin(*base, key=("--passphrase-file", str(other))).finish()
+        assert refused.code == 7
+        assert refused.problem["code"] == "SECRETS-WRONG-PASSPHRASE"
+        assert not refused.mutations
+        again = desk.begin(*base, key=right).finish()
+        assert again.code == 0
+        assert again.events[-1]["data"]["changed"] == 0
