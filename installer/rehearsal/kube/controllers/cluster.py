@@ -1,6 +1,7 @@
 """What controllers read and write: small doors to the registry and the store."""
 
 import contextlib
+import hashlib
 from typing import Any
 
 from installer.rehearsal.kube.clock import Clock
@@ -153,7 +154,8 @@ class Cluster:
         namespace = metadata.get("namespace", "default")
         if self.get(("namespaces.", "", namespace)) is None:
             return
-        name = f"{metadata['name']}.{abs(hash((metadata['uid'], reason, message))):016x}"[:253]
+        mark = hashlib.sha256(f"{metadata['uid']} {reason} {message}".encode()).hexdigest()[:16]
+        name = f"{metadata['name'][:230]}.{mark}"
         key = ("events.", namespace, name)
         now = self.clock.timestamp()
         known = self.get(key)
