@@ -35,6 +35,7 @@ from installer.wiring.far_end import reach
 from installer.wiring.link import VIEW_PATIENCE, open_link
 from installer.wiring.rehearsal_key import rehearsal_key
 from installer.wiring.target import Rehearsal, Target
+from installer.wiring.timing import time_left
 from installer.wiring.work import Request, engine_arguments, keep, kept
 from installer.wiring.workspace import Workspace
 from manifests import registry
@@ -74,12 +75,6 @@ def unforeseen(directory: Path | None, error: Exception) -> InstallError:
 def fault_lines() -> tuple[str, ...]:
     """What ``--rehearse-fault list`` prints."""
     return tuple(f"{fault.name:<18} {fault.title}. {fault.shows}" for fault in FAULTS)
-
-
-def time_left(state: RunState) -> tuple[float, float] | None:
-    """Seconds to the end of the run, at least and at most; None while nothing like it has run."""
-    left = remaining(state.plan, state, {}) if state.plan else None
-    return (left.low, left.high) if left else None
 
 
 def schema() -> dict[str, Any]:

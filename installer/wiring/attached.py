@@ -37,18 +37,21 @@ class Attached:
         return self._client.hello.repairs
 
     async def news(self) -> AsyncIterator[Recorded | Progress]:
-        """Everything that happens, ``state`` already folded; ends with the run.
+        """Everything that happens in the engine's run, ``state`` already folded; ends with it.
 
-        Raises InstallError ENGINE-GONE when the engine dies under us.
+        Records of earlier runs are folded and not given out: they are history, not news. Raises
+        InstallError ENGINE-GONE when the engine dies under us.
         """
         async for item in self._client.news():
             if isinstance(item, Ended):
                 self._ended = True
                 self._error = item.error
-            else:
-                if isinstance(item, Recorded):
-                    self._folding.add(item)
-                yield item
+                continue
+            if isinstance(item, Recorded):
+                self._folding.add(item)
+                if item.run < self._client.hello.run:
+                    continue
+            yield item
         if not self._ended:
             raise engine_gone()
 
