@@ -62,7 +62,6 @@ def test_a_webhook_that_is_down_is_named_and_a_pause_leaves_nothing_half_done(
     assert "--resume goes on" in " ".join(ran.out.split())
     product.assert_quiet()
     assert product.resume().of("run-finished")
-    assert product.install().changes == ()
 
 
 def test_a_lost_node_is_named_and_the_run_goes_on_when_it_is_back(product: Product) -> None:
@@ -85,24 +84,23 @@ def test_a_lost_node_is_named_and_the_run_goes_on_when_it_is_back(product: Produ
     assert [node for node in product.nodes() if node["status"] != "True"] == []
 
 
-@pytest.mark.parametrize("fault", ["too-many-requests", "api-restart", "slow-etcd"])
-def test_what_passes_by_itself_needs_nobody(product: Product, fault: str) -> None:
-    ran = product.install("--rehearse-fault", fault)
+def test_what_passes_by_itself_needs_nobody(product: Product) -> None:
+    passing = ("too-many-requests", "api-restart", "slow-etcd")
+    ran = product.install(*(word for name in passing for word in ("--rehearse-fault", name)))
     assert ran.of("run-finished")
-    if fault != "too-many-requests":  # which would refuse more writes than an install has
-        with Cluster(product.rehearsal) as cluster:
-            assert fault not in cluster.steer("GET", "/state")["faults"]
-    if fault == "too-many-requests":
-        assert [write for write in ran.writes if write.status == 429]
+    assert [write for write in ran.writes if write.status == 429]
+    with Cluster(product.rehearsal) as cluster:
+        still = cluster.steer("GET", "/state")["faults"]
+    # The first refuses more writes than an install has; the others were shown and are over.
+    assert set(still) <= {"too-many-requests"}
     assert product.install().changes == ()
 
 
 def test_an_api_that_does_not_answer_is_told_before_anything_is_done(product: Product) -> None:
-    ran = product.install("--rehearse-fault", "api-frozen", view="", code=9)
+    ran = product.install("--rehearse-fault", "api-frozen", view="", code=9, seconds=120)
     assert "API-NO-ANSWER" in ran.err
     assert "Remedy:" in ran.err
     assert product.records() == []
-    assert product.install().of("run-finished")
 
 
 def ran_before(product: Product) -> set[str]:

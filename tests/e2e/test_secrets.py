@@ -34,8 +34,6 @@ def test_a_secret_that_is_given_at_a_rehearsal_is_checked_and_then_found_nowhere
     assert "did you mean redis-synapse-password" in " ".join(unknown.err.split())
     assert product.install(*words).of("run-finished")
     product.assert_no_secret_lies_about()
-    given.unlink()
-    assert product.install().changes == ()
 
 
 def test_secrets_may_be_sealed_to_recipients(product: Product) -> None:
@@ -47,7 +45,6 @@ def test_secrets_may_be_sealed_to_recipients(product: Product) -> None:
     )
     words = ("--identity-file", str(key))
     assert product.install(*words).of("run-finished")
-    assert product.install(*words).changes == ()
     wrong = private(product.folder / "other.txt", str(other))
     ran = product.install("--identity-file", str(wrong), view="", code=7)
     assert "Remedy:" in ran.err
