@@ -5,6 +5,7 @@ can never become structure. Text configuration has one filter a format (:mod:`co
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,13 @@ def yaml_value(value: object) -> str:
         # Double quotes with escapes for all but plain ASCII: no text can end its own scalar.
         quoted = yaml.safe_dump(value, default_style='"', width=2**31, allow_unicode=False)
         return quoted.rstrip("\n")
-    if value is None or isinstance(value, bool | int | float):
-        return json.dumps(value, allow_nan=False)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{value} has no place in a manifest")
+        # YAML 1.1 wants a dot in what JSON writes as 1e+16.
+        return yaml.safe_dump(value).partition("\n")[0]
+    if value is None or isinstance(value, bool | int):
+        return json.dumps(value)
     if isinstance(value, Mapping):
         items = (f"{yaml_value(_key(key))}: {yaml_value(item)}" for key, item in value.items())
         return "{" + ", ".join(items) + "}"

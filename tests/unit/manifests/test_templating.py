@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 from jinja2.exceptions import SecurityError
@@ -26,6 +26,8 @@ values = st.recursive(
 
 
 @given(values)
+@example(1e16)
+@example(-1e-7)
 def test_yaml_gives_back_what_went_in(value: Any) -> None:
     document = f"key: {yaml_value(value)}\nother: 1\n"
     assert yaml.safe_load(document) == {"key": value, "other": 1}
