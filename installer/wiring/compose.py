@@ -13,7 +13,7 @@ from installer.cluster.lease import ClusterLease
 from installer.cluster.ownership import refusal
 from installer.cluster.steps import install_steps
 from installer.cluster.survey import Survey as ClusterSurvey
-from installer.cluster.survey import survey
+from installer.cluster.survey import refused_changes, survey
 from installer.cluster.uninstall import LeaseUntilRemoved, uninstall_steps
 from installer.cluster.uninstall_survey import UninstallMode, survey_uninstall
 from installer.core.objects import Manifest
@@ -45,8 +45,8 @@ async def compose(
 ) -> Composition:
     """Reads the cluster, changes nothing.
 
-    Raises InstallError: FOREIGN-OWNER, RIGHTS-MISSING, the API's failures, and what settings and
-    components refuse.
+    Raises InstallError: FOREIGN-OWNER, CHANGE-REFUSED, RIGHTS-MISSING, the API's failures, and
+    what settings and components refuse.
     """
     facts = await gather_facts(link.client)
     link.handle.load_balancer = facts.load_balancer.present
@@ -75,6 +75,9 @@ async def _install(
     seen = await survey(handle, waves, reveal)
     if seen.foreign:
         raise refusal(seen.foreign)
+    refused = refused_changes(seen)
+    if refused is not None:
+        raise refused
     needed = frozenset(item.ref.key for item in seen.need_consent)
     # An engine starts such a plan only with each of these names among its consents.
     handle.consents = seen.consents(Consents(recreate=needed, destroy=frozenset(request.consents)))
