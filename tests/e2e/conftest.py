@@ -1,6 +1,7 @@
 """What the end-to-end tests share: one forker a process of tests, one operator a test."""
 
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,3 +40,10 @@ def installed(forker: Forker, finished_install: Path, tmp_path: Path) -> Iterato
     with Product(forker, tmp_path) as made:
         made.start_cluster()
         yield made
+
+
+@pytest.fixture
+def disk_folder() -> Iterator[Path]:
+    """A folder on disk: an install for a real target refuses tmpfs, which /tmp may be."""
+    with tempfile.TemporaryDirectory(prefix="matrix-install-test-", dir="/var/tmp") as made:
+        yield Path(made)

@@ -7,7 +7,10 @@ from pathlib import Path
 import pyrage
 import pytest
 
-from tests.e2e.product import Product
+from installer.rehearsal.process import spawn
+from tests.e2e.forker import Forker
+from tests.e2e.product import Product, read_wire
+from tests.e2e.terminal import Terminal
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -93,3 +96,47 @@ def private(path: Path, text: str) -> Path:
     path.touch(mode=0o600)
     path.write_text(text + "\n")
     return path
+
+
+def test_a_passphrase_is_asked_for_twice_and_opens_nothing_when_it_is_wrong(
+    forker: Forker, disk_folder: Path
+) -> None:
+    """A rehearsal asks for none: here its cluster plays a real one."""
+    phrase = f"canary {random.getrandbits(64):x} of the night"
+    far_end = spawn(disk_folder / "far", speed=10_000)
+    wire = far_end.folder / "wire.jsonl"
+    with Product(forker, disk_folder / "near", canaries={"passphrase": phrase}) as product:
+        words = ("--answers", str(product.answers), "--kubeconfig", str(far_end.kubeconfig))
+        try:
+            with Terminal(product, *words) as terminal:
+                terminal.until("Choose a passphrase")
+                terminal.type(phrase)
+                terminal.until("The same again: ")
+                terminal.type(phrase + "?")
+                differs = terminal.finish()
+            assert differs.code == 7
+            assert "PASSPHRASE-DIFFERS" in differs.out
+            assert not product.directory.exists()
+
+            with Terminal(product, *words) as terminal:
+                terminal.until("Choose a passphrase")
+                terminal.type(phrase)
+                terminal.until("The same again: ")
+                terminal.type(phrase)
+                terminal.until("Type yes to go on: ")
+                terminal.type("no")
+                refused = terminal.finish()
+            assert refused.code == 4
+            assert phrase not in refused.out
+            assert "REHEARSAL" not in refused.out
+            sealed = (product.directory / "secrets.age").read_bytes()
+
+            wrong = private(product.folder / "wrong.txt", "five other words than these")
+            ran = product.run("--plan", "--passphrase-file", str(wrong), view="", code=7)
+            assert "SECRETS-WRONG-PASSPHRASE" in ran.err
+            assert (product.directory / "secrets.age").read_bytes() == sealed
+            nobody = product.run("--plan", view="", code=2)
+            assert "--passphrase-file" in nobody.err
+            assert read_wire(wire) == []
+        finally:
+            far_end.kill()
