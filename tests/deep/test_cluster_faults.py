@@ -9,6 +9,7 @@ from itertools import count
 
 import pytest
 
+from installer.cluster.lease import RENEW_EVERY
 from tests.cluster.installs import Operator, operator
 from tests.cluster.test_faults_api import (
     Fragile,
@@ -95,6 +96,8 @@ def test_an_engine_that_slept_past_its_lease_is_fenced(desk: Operator) -> None:
     running = at_work(desk)
     sleeper = desk.engine_pid()
     os.kill(sleeper, signal.SIGSTOP)
+    # Until the last renewal is so old that it does not count as a sign of life any more.
+    threading.Event().wait(2 * RENEW_EVERY)
     twin = desk.copied("heir")
     twin.write_settings(source={"kind": "online"})
     ran = twin.install(seconds=400)
