@@ -21,7 +21,6 @@ from installer.cluster.immutable import replacement_for
 from installer.cluster.reply import Reply, read_reply
 
 WRITES = frozenset({"patch", "create", "update", "delete"})
-DEFAULT_RETRY_AFTER = 1.0  # seconds; what kube-apiserver sends with 429 and 503
 
 # k8s.io/apiserver .../handlers/fieldmanager and structured-merge-diff: these answers have no
 # reason and no causes, so the fixed text is all there is.

@@ -134,10 +134,6 @@ class ApiClient:
         """As ``resource``, with None for a kind that is not served."""
         return await self._discovery.find(api_version, kind)
 
-    def forget_kinds(self, api_version: str) -> None:
-        """Discovery of this API version is read anew (a CRD was deleted)."""
-        self._discovery.forget(api_version)
-
     async def apply(
         self,
         manifest: Manifest,

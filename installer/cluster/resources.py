@@ -57,10 +57,6 @@ class Discovery:
             found = self._known.get((api_version, kind))
         return found
 
-    def forget(self, api_version: str) -> None:
-        """Drops what is known of one API version (its CRD was deleted)."""
-        self._known = {key: r for key, r in self._known.items() if key[0] != api_version}
-
     async def _read_shared(self, api_version: str) -> None:
         task = self._reading.get(api_version)
         if task is None:

@@ -132,13 +132,6 @@ def refused_changes(found: Survey) -> InstallError | None:
     )
 
 
-async def preflight(
-    handle: ClusterHandle, waves: Sequence[ObjectWave]
-) -> tuple[ForeignObject, ...]:
-    """Objects of names that the plan wants and that are not ours; empty is good."""
-    return (await survey(handle, waves)).foreign
-
-
 def _wanted(wave: ObjectWave, reveal: Reveal | None) -> list[Wanted]:
     if reveal is None:
         return [Wanted(m, None if m["kind"] == "Secret" else m) for m in wave.objects]

@@ -28,11 +28,6 @@ class Hello:
     unlocked: bool
     repairs: tuple[str, ...]
 
-    @property
-    def commandable(self) -> bool:
-        """A view never commands an engine of another version; it may look on."""
-        return self.protocol == PROTOCOL and self.product == PRODUCT_VERSION
-
 
 @dataclass(frozen=True)
 class Ended:

@@ -43,10 +43,6 @@ class RehearsalProcess:
         """End a fault."""
         control(self.folder, "DELETE", f"/faults/{fault}")
 
-    def start_fault(self, fault: str) -> None:
-        """Begin a fault."""
-        control(self.folder, "POST", f"/faults/{fault}")
-
     def stop(self) -> None:
         """End the process and wait for it; the cluster stays on disk."""
         if self.running:

@@ -25,11 +25,6 @@ def clock_time(stamp: str, zone: tzinfo | None = None) -> str:
     return datetime.fromisoformat(stamp).astimezone(zone).strftime("%H:%M:%S")
 
 
-def zone_name(zone: tzinfo | None = None) -> str:
-    """The zone's short name at this moment, for headings."""
-    return datetime.now().astimezone(zone).tzname() or "local time"
-
-
 def count(number: int, one: str, many: str = "") -> str:
     """``1 object``, ``3 objects``, ``no objects``."""
     word = one if number == 1 else many or one + "s"

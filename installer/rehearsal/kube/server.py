@@ -89,11 +89,6 @@ class SimulatedApi:
         return f"https://127.0.0.1:{self.listener.port}"
 
     @property
-    def control_url(self) -> str:
-        """Where faults are started and healed."""
-        return f"https://127.0.0.1:{self._control.port}"
-
-    @property
     def kubeconfig(self) -> Path:
         """The file through which clients find address, CA and token."""
         return self.folder / "kubeconfig"

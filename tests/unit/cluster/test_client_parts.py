@@ -86,8 +86,8 @@ async def test_callers_that_miss_a_kind_at_once_share_one_request() -> None:
     assert asked == ["apps/v1"]
 
 
-async def test_a_kind_that_is_missed_is_asked_for_again_and_one_forgotten_too() -> None:
-    answers: list[Manifest | None] = [None, APPS, None]
+async def test_a_kind_that_is_missed_is_asked_for_again() -> None:
+    answers: list[Manifest | None] = [None, APPS]
 
     async def fetch(_: str) -> Manifest | None:
         return answers.pop(0)
@@ -95,8 +95,6 @@ async def test_a_kind_that_is_missed_is_asked_for_again_and_one_forgotten_too() 
     discovery = Discovery(fetch)
     assert await discovery.find("apps/v1", "Deployment") is None
     assert await discovery.find("apps/v1", "Deployment") is not None
-    discovery.forget("apps/v1")
-    assert await discovery.find("apps/v1", "Deployment") is None
 
 
 async def test_a_discovery_that_fails_fails_for_all_and_is_asked_again() -> None:

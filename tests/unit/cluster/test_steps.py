@@ -7,7 +7,7 @@ import pytest
 from installer.cluster.gates import GateKind
 from installer.cluster.handle import ClusterHandle, Consents
 from installer.cluster.steps import PRUNE, install_steps, planned_wave
-from installer.cluster.survey import preflight, survey
+from installer.cluster.survey import survey
 from installer.core.errors import InstallError
 from installer.core.objects import Gate, Manifest, ObjectRef, ObjectWave
 from installer.core.step import Finding
@@ -106,7 +106,7 @@ async def test_foreign_objects_are_found_for_the_whole_plan_before_any_write() -
     at = await installed()
     for name in ("a", "b"):
         at.cluster.put({**config(name), "metadata": {"name": name, "namespace": "mx-app"}})
-    found = await preflight(at.again(), the_waves(config("a"), config("b")))
+    found = (await survey(at.again(), the_waves(config("a"), config("b")))).foreign
     assert [item.ref.name for item in found] == ["a", "b"]
     assert "kubectl-create" in found[0].owner
     assert at.cluster.writes == ()

@@ -22,10 +22,6 @@ from tests.unit.engine.clocks import FakeClock
 PATIENCE = 10.0  # seconds before a test gives up on something that should come at once
 
 
-class Crashed(BaseException):
-    """Stands for SIGKILL where a process of its own would be too dear."""
-
-
 class House:
     """One engine on ``directory``. ``ids`` make command ids."""
 
