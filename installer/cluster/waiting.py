@@ -248,7 +248,7 @@ class _KindWait:
             found = self._judge(ref, manifest, live)
             self._told.unseen.discard(str(ref))
             if found.error is not None:
-                raise _error(found)
+                raise InstallError.reported(found.error)
             if found.ready:
                 self._told.missing.pop(str(ref), None)
                 self._warnings[ref] = found.reason
@@ -329,17 +329,3 @@ class _KindWait:
             retryable=True,
             evidence=tuple(evidence),
         )
-
-
-def _error(found: Readiness) -> InstallError:
-    report = found.error
-    assert report is not None
-    return InstallError(
-        report.code,
-        report.title,
-        report.cause,
-        report.remedy,
-        report.retryable,
-        report.skippable,
-        report.evidence,
-    )

@@ -5,7 +5,7 @@ Every failure that leaves a room is an :class:`InstallError`. Its ``code`` is a 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 
 from installer.core.redaction import redact
@@ -98,6 +98,11 @@ class InstallError(Exception):
 
     def __str__(self) -> str:
         return f"{self.code}: {self.title}: {self.cause}"
+
+    @staticmethod
+    def reported(report: ErrorReport) -> "InstallError":
+        """The error that somebody else reported, to be raised here."""
+        return InstallError(**{item.name: getattr(report, item.name) for item in fields(report)})
 
     def report(self) -> ErrorReport:
         return ErrorReport(

@@ -198,16 +198,7 @@ def _early_end(directory: Path) -> InstallError:
             report = ErrorReport.from_json(json.loads(line)["engine-error"])
         except (ValueError, KeyError, TypeError):
             continue
-        return InstallError(
-            report.code,
-            report.title,
-            report.cause,
-            report.remedy,
-            report.retryable,
-            report.skippable,
-            report.evidence,
-            exit_code=report.exit_code,
-        )
+        return InstallError.reported(report)
     return InstallError(
         "ENGINE-GONE",
         "The engine did not come up",

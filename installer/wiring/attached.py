@@ -68,7 +68,7 @@ class Attached:
         if not reply.refused:
             return reply
         if reply.error is not None:
-            raise _raised(reply.error)
+            raise InstallError.reported(reply.error)
         raise InstallError(
             code=reply.code,
             title=f"The engine refuses to {verb.value}",
@@ -101,16 +101,3 @@ class Attached:
         """Waits a moment for the engine that we started, so that no zombie stays."""
         if self._process is not None and self._ended:
             self._process.wait(timeout=30)
-
-
-def _raised(report: ErrorReport) -> InstallError:
-    return InstallError(
-        report.code,
-        report.title,
-        report.cause,
-        report.remedy,
-        report.retryable,
-        report.skippable,
-        report.evidence,
-        exit_code=report.exit_code,
-    )
