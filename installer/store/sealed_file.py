@@ -11,11 +11,11 @@ Three files lie beside each other, all 0600:
 """
 
 import hashlib
-import os
 from collections.abc import Collection
 from pathlib import Path
 
 from installer.core.errors import ExitCode, InstallError
+from installer.store.atomic import write_privately
 
 LARGEST = 16 * 1024 * 1024  # bytes
 NO_FILE = ""  # stands for the checksum where there is no file yet
@@ -28,7 +28,6 @@ class SealedFile:
         self.path = path
         self.previous = path.with_name(path.name + ".previous")
         self.sums = path.with_name(path.name + ".sum")
-        self._staged = path.with_name(path.name + ".new")
 
     def exists(self) -> bool:
         return self.path.exists()
@@ -79,10 +78,10 @@ class SealedFile:
             )
         try:
             known = [checksum(data)] if found is NO_FILE else [checksum(data), found]
-            self._put(self.sums, "".join(f"{line}\n" for line in known).encode())
+            write_privately(self.sums, "".join(f"{line}\n" for line in known).encode())
             if found is not NO_FILE:
-                self._put(self.previous, current)
-            self._put(self.path, data)
+                write_privately(self.previous, current)
+            write_privately(self.path, data)
         except OSError as error:
             raise InstallError(
                 code="SECRETS-NOT-WRITTEN",
@@ -92,30 +91,6 @@ class SealedFile:
                 retryable=True,
                 exit_code=ExitCode.SECRETS,
             ) from None
-
-    def _put(self, target: Path, data: bytes) -> None:
-        self._staged.unlink(missing_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        descriptor = os.open(self._staged, flags, 0o600)
-        try:
-            try:
-                with os.fdopen(descriptor, "wb", closefd=False) as file:
-                    file.write(data)
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            os.rename(self._staged, target)
-        except OSError:
-            self._staged.unlink(missing_ok=True)
-            raise
-        self._sync_directory()
-
-    def _sync_directory(self) -> None:
-        descriptor = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def checksum(data: bytes) -> str:
