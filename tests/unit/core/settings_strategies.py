@@ -1,5 +1,6 @@
 """Settings that are valid, of every kind that the install-wide model allows."""
 
+from copy import deepcopy
 from typing import Any
 
 from hypothesis import strategies as st
@@ -117,4 +118,5 @@ def settings_trees(draw: st.DrawFn) -> dict[str, Any]:
     for name, strategy in optional.items():
         if draw(st.booleans()):
             tree[name] = draw(strategy)
-    return tree
+    # What st.just gives is one object for all examples, and a test may change its tree.
+    return deepcopy(tree)
