@@ -1,11 +1,15 @@
-"""What the tests of the sealed store share: a clock that stands, keys, declarations."""
+"""What the tests of the sealed store share: a clock that stands, keys, declarations, refusals."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pyrage
+import pytest
 
+from installer.core.errors import ExitCode, InstallError
 from installer.core.secrets import SecretDeclaration, SecretForm, SecretSource, SecretText
-from installer.store.sealed_key import Passphrase, Recipients
+from installer.store.sealed import SealedSecrets
+from installer.store.sealed_key import Passphrase, Recipients, SealKey
 
 
 class StandingClock:
@@ -50,3 +54,18 @@ MADE_AND_GIVEN = (
     declaration("registry-login", SecretForm.FREE, SecretSource.GIVEN),
     declaration("push-key", SecretForm.FREE, SecretSource.GIVEN),
 )
+
+
+def refused(code: str, path: Path, key: SealKey, *, journal: bool = False) -> InstallError:
+    """Opening is refused with this code, and nothing in the directory changed."""
+    before = snapshot(path.parent)
+    with pytest.raises(InstallError) as caught:
+        SealedSecrets.open(path, key, clock=StandingClock(), journal_has_records=journal)
+    assert caught.value.code == code
+    assert caught.value.exit_code is ExitCode.SECRETS
+    assert snapshot(path.parent) == before
+    return caught.value
+
+
+def snapshot(directory: Path) -> dict[str, bytes]:
+    return {entry.name: entry.read_bytes() for entry in directory.iterdir()}

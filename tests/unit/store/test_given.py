@@ -2,7 +2,6 @@
 
 import io
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,6 @@ from installer.store.given import read_given
 from tests.unit.store.sealing import MADE_AND_GIVEN, declaration
 
 DECLARED = unique_declarations((*MADE_AND_GIVEN, declaration("fernet", SecretForm.FERNET_KEY)))
-
-
-@pytest.fixture(autouse=True)
-def _nothing_registered() -> Iterator[None]:
-    redaction.forget_all()
-    yield
-    redaction.forget_all()
 
 
 def secret_file(directory: Path, content: str | bytes, mode: int = 0o600) -> Path:

@@ -1,36 +1,17 @@
 """Gathering: made once, given when asked for, all or nothing."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from installer.core import redaction
 from installer.core.errors import ExitCode, InstallError
 from installer.core.secrets import SecretSource, SecretText, refusal
-from installer.store.sealed import FILE_NAME, SealedSecrets
+from installer.store.sealed import SealedSecrets
 from installer.store.sealed_gather import Gathered, gather, gather_async, refuse_values_in
 from installer.store.sealed_key import Recipients, checked_passphrase
-from tests.unit.store.sealing import MADE_AND_GIVEN, StandingClock, declaration, identity_key
+from tests.unit.store.sealing import MADE_AND_GIVEN, StandingClock, declaration
 
 GIVEN = {"registry-login": SecretText("user:password"), "push-key": SecretText("line\nline two")}
-
-
-@pytest.fixture(autouse=True)
-def _nothing_registered() -> Iterator[None]:
-    redaction.forget_all()
-    yield
-    redaction.forget_all()
-
-
-@pytest.fixture
-def key() -> Recipients:
-    return identity_key()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / FILE_NAME
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyrage
@@ -32,13 +31,6 @@ from installer.store.sealed_key import (
     scrypt_work,
 )
 from tests.unit.store.sealing import PASSPHRASE, StandingClock, identity_key
-
-
-@pytest.fixture(autouse=True)
-def _nothing_registered() -> Iterator[None]:
-    redaction.forget_all()
-    yield
-    redaction.forget_all()
 
 
 def private_file(path: Path, content: str, mode: int = 0o600) -> Path:
