@@ -24,9 +24,10 @@ venv-dev: ## the same, with what checks and tests need
 rehearse: venv ## install on a simulated cluster: nothing outside a directory and loopback is touched
 	@$(BIN)/matrix-install $(REHEARSE)
 
-check: venv-dev ## lint, format, types, import contracts
+check: venv-dev ## lint, format, lengths, types, import contracts
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/python -m scripts.sizes $(CODE)
 	$(BIN)/mypy $(CODE)
 	$(BIN)/lint-imports --no-logo
 

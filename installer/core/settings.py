@@ -197,6 +197,12 @@ def _attribute(name: str) -> str:
     return name.replace("-", "_")
 
 
+def _mounted(model: type[BaseModel], **about: Any) -> tuple[type[BaseModel], Any]:
+    """A field of this model, which may be left out when all of the model's own may be."""
+    required = any(field.is_required() for field in model.model_fields.values())
+    return model, Field(**about) if required else Field(default_factory=model, **about)
+
+
 def build_settings_model(
     component_models: Mapping[str, type[BaseModel]],
     parts: Mapping[str, Sequence[str]] | None = None,
@@ -211,12 +217,9 @@ def build_settings_model(
     for name, model in sorted(component_models.items()):
         if model.model_config.get("extra") != "forbid":
             raise TypeError(f"{name}: {model.__name__} accepts unknown keys; use SettingsSection")
-        required = any(field.is_required() for field in model.model_fields.values())
         description = " ".join((model.__doc__ or name).split())
-        about: dict[str, Any] = {"alias": name, "description": description, "examples": [{}]}
-        fields[_attribute(name)] = (
-            model,
-            Field(**about) if required else Field(default_factory=model, **about),
+        fields[_attribute(name)] = _mounted(
+            model, alias=name, description=description, examples=[{}]
         )
     components = create_model(
         "ComponentSettings",
@@ -224,17 +227,12 @@ def build_settings_model(
         __doc__=ComponentSettings.__doc__,
         **fields,
     )
-    needed = any(field.is_required() for field in components.model_fields.values())
-    mounted: Any = Settings.model_fields["components"]
-    about = {"description": mounted.description, "examples": mounted.examples}
+    place: Any = Settings.model_fields["components"]
     whole = create_model(
         "Settings",
         __base__=Settings,
         __doc__=Settings.__doc__,
-        components=(
-            components,
-            Field(**about) if needed else Field(default_factory=components, **about),
-        ),
+        components=_mounted(components, description=place.description, examples=place.examples),
     )
     names = set(component_models)
     names |= {f"{name}/{part}" for name, all_of in (parts or {}).items() for part in all_of}

@@ -1,9 +1,9 @@
 """From settings and a cluster to a plan with its steps. View and engine both come through here,
 so that what was shown is what is done: the engine composes again and compares the digests."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 from installer.cluster.facts import ClusterFacts, gather_facts
 from installer.cluster.handle import Consents
@@ -63,10 +63,8 @@ async def _install(
     waves = renderer.waves(sealed.hmac)
     await refuse_missing_rights(link.client, handle.install_id, renderer.rights())
 
-    @cache
-    def revealed() -> Mapping[str, Sequence[Manifest]]:
-        """Rendered when first needed, and once: it takes as long as the plan itself."""
-        return renderer.revealed(sealed.value)
+    # Rendered when first needed, and once: it takes as long as the plan itself.
+    revealed = cache(partial(renderer.revealed, sealed.value))
 
     def reveal(wave: str) -> Sequence[Manifest]:
         return revealed()[wave]
@@ -75,8 +73,7 @@ async def _install(
     seen = await survey(handle, waves, reveal)
     if seen.foreign:
         raise refusal(seen.foreign)
-    refused = refused_changes(seen)
-    if refused is not None:
+    if refused := refused_changes(seen):
         raise refused
     needed = frozenset(item.ref.key for item in seen.need_consent)
     # An engine starts such a plan only with each of these names among its consents.

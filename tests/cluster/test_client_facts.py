@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from installer.cluster.client import ApiClient
 from installer.cluster.facts import gather_facts
@@ -11,6 +10,7 @@ from installer.cluster.foreign import Claimant, claim_on
 from installer.cluster.kubeconfig import load_target
 from installer.cluster.rights import Right, missing_rights
 from installer.core.clock import SystemClock
+from tests.lab.api import Api
 from tests.lab.control_plane import ControlPlane
 
 
@@ -39,20 +39,15 @@ async def test_the_facts_of_a_cluster(control_plane: ControlPlane, tmp_path: Pat
     assert not facts.unknown
 
 
-async def test_what_may_not_be_read_is_named_and_missing(
-    control_plane: ControlPlane, namespace: str, tmp_path: Path
-) -> None:
-    api = control_plane.api
+def let_read_config_maps(api: Api, namespace: str) -> None:
+    """All that the namespace's service account ``reader`` may do."""
     rbac = "rbac.authorization.k8s.io"
-
-    def meta(name: str) -> dict[str, Any]:
-        return {"name": name, "namespace": namespace}
-
+    meta = {"name": "reader", "namespace": namespace}
     api.apply(
         {
             "apiVersion": f"{rbac}/v1",
             "kind": "Role",
-            "metadata": meta("reader"),
+            "metadata": meta,
             "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}],
         }
     )
@@ -61,11 +56,17 @@ async def test_what_may_not_be_read_is_named_and_missing(
         {
             "apiVersion": f"{rbac}/v1",
             "kind": "RoleBinding",
-            "metadata": meta("reader"),
+            "metadata": meta,
             "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "reader"},
             "subjects": [subject],
         }
     )
+
+
+async def test_what_may_not_be_read_is_named_and_missing(
+    control_plane: ControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    let_read_config_maps(control_plane.api, namespace)
     path = control_plane.access.token_kubeconfig(tmp_path / "kc", "reader", namespace=namespace)
     have = Right("get", "", "configmaps", namespace)
     lack = [

@@ -98,6 +98,13 @@ def private(path: Path, text: str) -> Path:
     return path
 
 
+def choose(terminal: Terminal, first: str, again: str) -> None:
+    terminal.until("Choose a passphrase")
+    terminal.type(first)
+    terminal.until("The same again: ")
+    terminal.type(again)
+
+
 def test_a_passphrase_is_asked_for_twice_and_opens_nothing_when_it_is_wrong(
     forker: Forker, disk_folder: Path
 ) -> None:
@@ -109,20 +116,14 @@ def test_a_passphrase_is_asked_for_twice_and_opens_nothing_when_it_is_wrong(
         words = ("--answers", str(product.answers), "--kubeconfig", str(far_end.kubeconfig))
         try:
             with Terminal(product, *words) as terminal:
-                terminal.until("Choose a passphrase")
-                terminal.type(phrase)
-                terminal.until("The same again: ")
-                terminal.type(phrase + "?")
+                choose(terminal, phrase, phrase + "?")
                 differs = terminal.finish()
             assert differs.code == 7
             assert "PASSPHRASE-DIFFERS" in differs.out
             assert not product.directory.exists()
 
             with Terminal(product, *words) as terminal:
-                terminal.until("Choose a passphrase")
-                terminal.type(phrase)
-                terminal.until("The same again: ")
-                terminal.type(phrase)
+                choose(terminal, phrase, phrase)
                 terminal.until("Type yes to go on: ")
                 terminal.type("no")
                 refused = terminal.finish()

@@ -42,12 +42,6 @@ def node_manifests(shapes: Sequence[NodeShape]) -> Iterator[dict[str, Any]]:
 
 
 def _node(shape: NodeShape, name: str, number: int) -> dict[str, Any]:
-    room = {
-        "cpu": shape.cpu,
-        "memory": shape.memory,
-        "ephemeral-storage": shape.disk,
-        "pods": "110",
-    }
     labels = {
         "kubernetes.io/hostname": name,
         "kubernetes.io/os": "linux",
@@ -61,29 +55,39 @@ def _node(shape: NodeShape, name: str, number: int) -> dict[str, Any]:
         "kind": "Node",
         "metadata": {"name": name, "labels": labels},
         "spec": {"podCIDR": f"10.244.{number}.0/24", "taints": taints},
-        "status": {
-            "capacity": room,
-            "allocatable": room,
-            "addresses": [
-                # RFC 5737's addresses for documentation; kube-apiserver is told to reach the
-                # kubelets, which all are kwok, by the ExternalDNS name.
-                {"type": "InternalIP", "address": f"192.0.2.{number}"},
-                {"type": "Hostname", "address": name},
-                {"type": "ExternalDNS", "address": "localhost"},
-            ],
-            "nodeInfo": {
-                "architecture": "amd64",
-                "operatingSystem": "linux",
-                "kernelVersion": "6.1.0-31-amd64",
-                "osImage": "Debian GNU/Linux 12 (bookworm)",
-                "containerRuntimeVersion": "containerd://2.2.9",
-                "kubeletVersion": f"v{KUBERNETES}",
-                "kubeProxyVersion": "",
-                "bootID": f"00000000-0000-4000-8000-{number:012d}",
-                # kwok's template does not quote it: digits alone would come out as a number.
-                "machineID": f"ab{number:030d}",
-                "systemUUID": f"00000000-0000-4000-9000-{number:012d}",
-            },
+        "status": _status(shape, name, number),
+    }
+
+
+def _status(shape: NodeShape, name: str, number: int) -> dict[str, Any]:
+    room = {
+        "cpu": shape.cpu,
+        "memory": shape.memory,
+        "ephemeral-storage": shape.disk,
+        "pods": "110",
+    }
+    return {
+        "capacity": room,
+        "allocatable": room,
+        "addresses": [
+            # RFC 5737's addresses for documentation; kube-apiserver is told to reach the
+            # kubelets, which all are kwok, by the ExternalDNS name.
+            {"type": "InternalIP", "address": f"192.0.2.{number}"},
+            {"type": "Hostname", "address": name},
+            {"type": "ExternalDNS", "address": "localhost"},
+        ],
+        "nodeInfo": {
+            "architecture": "amd64",
+            "operatingSystem": "linux",
+            "kernelVersion": "6.1.0-31-amd64",
+            "osImage": "Debian GNU/Linux 12 (bookworm)",
+            "containerRuntimeVersion": "containerd://2.2.9",
+            "kubeletVersion": f"v{KUBERNETES}",
+            "kubeProxyVersion": "",
+            "bootID": f"00000000-0000-4000-8000-{number:012d}",
+            # kwok's template does not quote it: digits alone would come out as a number.
+            "machineID": f"ab{number:030d}",
+            "systemUUID": f"00000000-0000-4000-9000-{number:012d}",
         },
     }
 
