@@ -66,12 +66,15 @@ class RetryBudget:
             try:
                 return await operation()
             except ApiFailure as failure:
-                if not failure.verdict.transient:
+                # Budgets nest where a repeated write starts with a repeated read: the time of
+                # the outer one does not begin when that of the inner one has run out.
+                if failure.repeated or not failure.verdict.transient:
                     raise
                 now = self._clock.monotonic()
                 started = now if started is None else started
                 wait = self.delay(attempt, failure.verdict.retry_after)
                 if self._left <= 0 or now + wait > started + self._seconds:
+                    failure.repeated = True
                     raise
                 self._left -= 1
                 attempt += 1

@@ -142,9 +142,13 @@ UNREACHABLE_KINDS = frozenset(
 
 @dataclass
 class ApiFailure(InstallError):
-    """A call of the API that failed; ``code`` is ``API-`` and the verdict's kind."""
+    """A call of the API that failed; ``code`` is ``API-`` and the verdict's kind.
+
+    ``repeated``: a retry budget has sent it again for as long as it may.
+    """
 
     verdict: Verdict = field(kw_only=True)
+    repeated: bool = field(default=False, kw_only=True)
 
     @classmethod
     def of(cls, verdict: Verdict) -> "ApiFailure":

@@ -72,6 +72,7 @@ async def open_link(
         install_uid=workspace.sealed.install_uid,
         clock=clock,
         consents=consents,
+        retry=budget,
     )
     return Link(cluster, client, handle, uid, stack.aclose)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -35,7 +36,7 @@ class Operation:
     async def __call__(self) -> str:
         self.calls += 1
         if self.failures:
-            raise self.failures.pop(0)
+            raise replace(self.failures.pop(0))
         return "done"
 
 
@@ -80,6 +81,15 @@ async def test_a_call_gives_up_after_its_time() -> None:
     with pytest.raises(ApiFailure):
         await RetryBudget(clock, seconds=60).run(Operation(*[SLOW] * 1000))
     assert 30 < clock.passed <= 60
+
+
+async def test_a_call_inside_another_does_not_double_the_time() -> None:
+    clock = QuickClock()
+    reading = Operation(*[SLOW] * 1000)
+    inner, outer = RetryBudget(clock, seconds=60), RetryBudget(clock, seconds=60)
+    with pytest.raises(ApiFailure):
+        await outer.run(lambda: inner.run(reading))
+    assert clock.passed <= 60
 
 
 async def test_a_phase_gives_up_after_so_many_repeats_in_all() -> None:
