@@ -36,6 +36,10 @@ _DEEPEST = 4  # archives inside archives
 _LARGEST = 16 * 1024 * 1024  # bytes read of one file or archive member
 _BASE64_RUN = re.compile(rb"[A-Za-z0-9+/_-]{40,}={0,2}")
 _PROGRAMS = (b"\x7fELF", b"!<arch>")  # built, not written; large, and many where compilers run
+# Where programs leave files that nobody asked them for.
+TEMPORARY = tuple(
+    sorted({Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp"), Path("/dev/shm")})
+)
 _WATCH_PERIOD = 0.05  # seconds between two looks at the processes
 
 
@@ -145,11 +149,6 @@ class Canaries:
                 continue  # gone meanwhile, or another user's
         return leaks
 
-    def in_temporary_files(self, since: float, *, but_not: Collection[Path] = ()) -> list[Leak]:
-        """Leaks in files of the machine's temporary folders that changed since then."""
-        places = {Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp"), Path("/dev/shm")}
-        return self.in_files(sorted(places), but_not=but_not, since=since)
-
     def in_processes(self) -> list[Leak]:
         """Leaks in arguments and environment of every process that may be read."""
         return [leak for pid in _pids() for leak in self._in_process(pid)]
@@ -202,11 +201,13 @@ def assert_no_canary(
     since: float,
     but_not: Collection[Path] = (),
     more: Mapping[str, bytes | str] | None = None,
+    temporary: Iterable[Path] = TEMPORARY,
 ) -> None:
-    """No canary under ``paths``, in temporary files changed ``since``, in any process's arguments
-    or environment, or in ``more`` (outputs by name). ``but_not``: where they are by right."""
+    """No canary under ``paths``, in files of ``temporary`` that changed ``since``, in any process's
+    arguments or environment, or in ``more`` (outputs by name). ``but_not``: where they are by
+    right."""
     leaks = canaries.in_files(paths, but_not=but_not)
-    leaks += canaries.in_temporary_files(since, but_not=but_not)
+    leaks += canaries.in_files(temporary, but_not=but_not, since=since)
     leaks += canaries.in_processes()
     for where, data in (more or {}).items():
         leaks += canaries.in_data(data, where)

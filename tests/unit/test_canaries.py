@@ -13,6 +13,7 @@ import tarfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -22,7 +23,7 @@ from installer.core.secrets import SecretForm, SecretSource, refusal, unique_dec
 from installer.store.given import read_given
 from installer.store.sealed import SealedSecrets
 from installer.store.sealed_key import read_passphrase_file
-from tests.canaries import Canaries, assert_no_canary
+from tests.canaries import TEMPORARY, Canaries, assert_no_canary
 from tests.unit.store.sealing import MADE_AND_GIVEN, StandingClock, declaration, identity_key
 
 DECLARED = (
@@ -114,13 +115,15 @@ def test_places_that_hold_them_by_right_are_spared(canaries: Canaries, tmp_path:
 
 
 def test_temporary_files_are_searched_from_the_start_on(canaries: Canaries, tmp_path: Path) -> None:
-    started = time.time()
-    path = tmp_path / "left-behind"
+    given, temporary = tmp_path / "given", tmp_path / "tmp"
+    temporary.mkdir()
+    path = temporary / "left-behind"
     path.write_text(canaries.values["redis-password"])
-    where = {leak.where for leak in canaries.in_temporary_files(started - 1)}
-    assert where == {str(path)}
-    os.utime(path, (started - 100, started - 100))
-    assert canaries.in_temporary_files(started - 1) == []
+    changed = path.stat().st_mtime
+    with pytest.raises(AssertionError, match="left-behind"):
+        assert_no_canary(canaries, [given], since=changed, temporary=[temporary])
+    assert_no_canary(canaries, [given], since=changed + 1, temporary=[temporary])
+    assert {Path("/tmp"), Path("/var/tmp"), Path("/dev/shm")} <= set(TEMPORARY)
 
 
 @pytest.fixture
@@ -172,13 +175,14 @@ def test_a_process_that_came_and_went_is_seen(
 
 
 def test_the_assertion_tells_all_places_and_no_value(canaries: Canaries, tmp_path: Path) -> None:
-    since = time.time() - 1
     value = canaries.values["redis-password"]
     log = tmp_path / "log"
-    assert_no_canary(canaries, [tmp_path], since=since, more={"output": "fine"})
+    # The machine's own temporary folders are left out: others write there meanwhile.
+    search = partial(assert_no_canary, canaries, [tmp_path], since=0.0, temporary=())
+    search(more={"output": "fine"})
     log.write_text(f"saw {value}")
     with pytest.raises(AssertionError) as caught:
-        assert_no_canary(canaries, [tmp_path], since=since, more={"output": value})
+        search(more={"output": value})
     told = str(caught.value)
     assert f"redis-password (plain) in {log}" in told
     assert "redis-password (plain) in output" in told
