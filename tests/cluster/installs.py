@@ -123,13 +123,7 @@ class Running:
         """The first line, of those not seen yet, that is as wanted."""
         deadline = time.monotonic() + seconds
         while True:
-            try:
-                text = self._news.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                raise AssertionError(f"not told in {seconds:g} s:\n{self.out[-3000:]}") from None
-            if text is None:
-                raise AssertionError(f"ended before it was told:\n{self.out[-3000:]}")
-            line = self._take(text)
+            line = self._told(deadline)
             if line is not None and wanted(line):
                 return line
 
@@ -137,13 +131,20 @@ class Running:
         """Of a `--plain` view: until these words were printed."""
         deadline = time.monotonic() + seconds
         while words not in self.out:
-            try:
-                text = self._news.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                raise AssertionError(f"not told in {seconds:g} s:\n{self.out[-3000:]}") from None
-            if text is None:
-                raise AssertionError(f"ended before it was told:\n{self.out[-3000:]}")
-            self._take(text)
+            self._told(deadline)
+
+    def _next(self, deadline: float) -> str | None:
+        """What it printed next; None when it has ended."""
+        try:
+            return self._news.get(timeout=max(0.0, deadline - time.monotonic()))
+        except queue.Empty:
+            raise AssertionError(f"nothing more in time:\n{self.out[-3000:]}") from None
+
+    def _told(self, deadline: float) -> Line | None:
+        text = self._next(deadline)
+        if text is None:
+            raise AssertionError(f"ended before it was told:\n{self.out[-3000:]}")
+        return self._take(text)
 
     def _take(self, text: str) -> Line | None:
         self.out += text
@@ -156,13 +157,7 @@ class Running:
     def finish(self, seconds: float = _SECONDS) -> Ran:
         """Waits for the end of the command."""
         deadline = time.monotonic() + seconds
-        while True:
-            try:
-                text = self._news.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                raise AssertionError(f"still runs:\n{self.out[-3000:]}") from None
-            if text is None:
-                break
+        while (text := self._next(deadline)) is not None:
             self._take(text)
         self._process.wait(timeout=10)
         return self._done(self)
