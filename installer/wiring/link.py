@@ -45,7 +45,6 @@ async def open_link(
     """Connects and looks whether it is the cluster that this directory belongs to.
 
     ``patience``: seconds for which reads are repeated while the API does not answer.
-
     Raises InstallError KUBECONFIG-*, the API's failures in words, OTHER-CLUSTER.
     """
     cluster = await load_target(
