@@ -70,8 +70,10 @@ def _may_go(handle: ClusterHandle, item: Doomed, live: Manifest) -> bool:
     return live["metadata"]["uid"] == item.uid or is_ours(live, handle.install_uid)
 
 
-async def remove_all(handle: ClusterHandle, ctx: StepContext, doomed: Iterable[Doomed]) -> None:
-    """Group by group; the inventory forgets what is gone, once at the end of each call.
+async def remove_all(
+    handle: ClusterHandle, ctx: StepContext, doomed: Iterable[Doomed]
+) -> tuple[str, ...]:
+    """Keys of what was there and is gone, group by group; the inventory forgets all of it at once.
 
     Raises InstallError: OBJECT-STUCK, NAMESPACE-STUCK.
     """
@@ -83,6 +85,7 @@ async def remove_all(handle: ClusterHandle, ctx: StepContext, doomed: Iterable[D
         await _settled(wait_gone(handle, ctx, item.ref, uid=item.uid) for item in group)
     await handle.inventory.load_once()
     await handle.inventory.remove(ctx, [item.ref.key for item in items])
+    return tuple(item.ref.key for item in there)
 
 
 async def _delete(handle: ClusterHandle, ctx: StepContext, item: Doomed) -> None:

@@ -128,9 +128,7 @@ class RemoveStep:
         return Probe(Finding.DIFFERS, tuple(f"{item.ref}: still there" for item in there))
 
     async def apply(self, ctx: StepContext) -> StepOutcome:
-        there = await still_there(self._handle, self._group)
-        await remove_all(self._handle, ctx, self._group)
-        return StepOutcome(changed=tuple(item.ref.key for item in there))
+        return StepOutcome(changed=await remove_all(self._handle, ctx, self._group))
 
     async def verify(self, ctx: StepContext) -> None:
         """``apply`` returns only when all of it is gone."""
