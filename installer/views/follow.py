@@ -40,7 +40,9 @@ async def _answer(attached: Attached, record: Recorded, output: Output) -> None:
     """Asks until an answer is taken; the end of the keyboard's input stops the run."""
     event = record.event
     assert isinstance(event, StepFailed)
-    step = next((s for s in attached.state.plan.steps if s.id == event.step), None)  # type: ignore[union-attr]
+    plan = attached.state.plan
+    assert plan is not None  # no step runs, or fails, before a plan was approved
+    step = next((s for s in plan.steps if s.id == event.step), None)
     choices = ["r try again"]
     if step is not None and step.lost_if_skipped:
         choices.append(f"s skip (lost: {step.lost_if_skipped})")
