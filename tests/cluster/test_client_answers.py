@@ -15,9 +15,9 @@ from installer.cluster.failures import (
     Replacement,
     WatchExpired,
 )
-from installer.cluster.kubeconfig import load_target
 from installer.core.clock import SystemClock
 from installer.core.objects import Manifest, ObjectRef
+from tests.cluster.clients import connected
 from tests.lab.control_plane import ControlPlane
 
 CONTAINER: dict[str, Any] = {"name": "c", "image": "example.org/image:1"}
@@ -30,10 +30,8 @@ CLAIM: dict[str, Any] = {
 
 @pytest.fixture
 async def client(control_plane: ControlPlane, tmp_path: Path) -> AsyncIterator[ApiClient]:
-    kubeconfig = control_plane.admin_kubeconfig(tmp_path / "kc")
-    target = await load_target(kubeconfig, None, tmp_path / "scratch", clock=SystemClock())
-    async with ApiClient(target, clock=SystemClock()) as connected:
-        yield connected
+    async with connected(control_plane.admin_kubeconfig(tmp_path / "kc")) as made:
+        yield made
 
 
 def thing(api_version: str, kind: str, namespace: str, name: str, **parts: Any) -> Manifest:

@@ -1,25 +1,13 @@
 """Facts and rights read from a real API server."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-from installer.cluster.client import ApiClient
 from installer.cluster.facts import gather_facts
 from installer.cluster.foreign import Claimant, claim_on
-from installer.cluster.kubeconfig import load_target
 from installer.cluster.rights import Right, missing_rights
-from installer.core.clock import SystemClock
+from tests.cluster.clients import connected
 from tests.lab.api import Api
 from tests.lab.control_plane import ControlPlane
-
-
-@asynccontextmanager
-async def connected(kubeconfig: Path) -> AsyncIterator[ApiClient]:
-    scratch = kubeconfig.parent / "scratch"
-    target = await load_target(kubeconfig, None, scratch, clock=SystemClock())
-    async with ApiClient(target, clock=SystemClock()) as client:
-        yield client
 
 
 async def test_the_facts_of_a_cluster(control_plane: ControlPlane, tmp_path: Path) -> None:

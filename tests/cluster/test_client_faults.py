@@ -2,8 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +12,14 @@ from installer.cluster.client import ApiClient
 from installer.cluster.concurrency import AdaptiveLimit, RetryBudget
 from installer.cluster.failures import ApiFailure, FailureKind
 from installer.cluster.informer import Informer, Informers, Key
-from installer.cluster.kubeconfig import load_target
 from installer.core.clock import SystemClock
 from installer.core.objects import Manifest, ObjectRef
+from tests.cluster.clients import connected
 from tests.lab.control_plane import APISERVER, ControlPlane
 
 pytestmark = pytest.mark.timeout(120)
 
 Planes = Callable[..., ControlPlane]
-
-
-@asynccontextmanager
-async def connected(plane: ControlPlane, folder: Path) -> AsyncIterator[ApiClient]:
-    kubeconfig = plane.admin_kubeconfig(folder / "kc")
-    target = await load_target(kubeconfig, None, folder / "scratch", clock=SystemClock())
-    async with ApiClient(target, clock=SystemClock()) as client:
-        yield client
 
 
 @pytest.fixture
@@ -68,7 +59,10 @@ async def everything_there(client: ApiClient, count: int, **data: str) -> None:
 async def test_the_api_server_ends_in_the_middle_of_a_wave(
     plane: ControlPlane, tmp_path: Path, signum: signal.Signals
 ) -> None:
-    async with connected(plane, tmp_path) as client, Informers(client) as informers:
+    async with (
+        connected(plane.admin_kubeconfig(tmp_path / "kc")) as client,
+        Informers(client) as informers,
+    ):
         informer = informers.of("v1", "ConfigMap", namespace="default")
         await informer.wait_for(lambda _: informer.synced, 30)
         wave = asyncio.create_task(apply_all(client, 400, AdaptiveLimit(), wave="one"))
@@ -100,7 +94,7 @@ async def test_a_storm_of_429_is_ridden_out_slower(plane: ControlPlane, tmp_path
             lowest = min(lowest, limit.limit)
             await clock.sleep(0.005)
 
-    async with connected(plane, tmp_path) as client:
+    async with connected(plane.admin_kubeconfig(tmp_path / "kc")) as client:
         watcher = asyncio.create_task(watch_limit())
         repeated = await apply_all(client, 60, limit, wave="storm")
         watcher.cancel()
@@ -112,7 +106,7 @@ async def test_a_storm_of_429_is_ridden_out_slower(plane: ControlPlane, tmp_path
 async def test_a_frozen_api_server_is_noticed_and_forgiven(
     plane: ControlPlane, tmp_path: Path
 ) -> None:
-    async with connected(plane, tmp_path) as client:
+    async with connected(plane.admin_kubeconfig(tmp_path / "kc")) as client:
         await client.apply(config_map(1, k="v"))
         with plane.frozen(APISERVER):
             with pytest.raises(ApiFailure) as caught:
@@ -126,7 +120,7 @@ async def test_a_frozen_api_server_is_noticed_and_forgiven(
 
 
 async def test_a_write_outlasts_an_etcd_that_hangs(plane: ControlPlane, tmp_path: Path) -> None:
-    async with connected(plane, tmp_path) as client:
+    async with connected(plane.admin_kubeconfig(tmp_path / "kc")) as client:
         await client.apply(config_map(1, k="v"))
         plane.freeze("etcd-0")
         try:
@@ -141,7 +135,7 @@ async def test_a_write_outlasts_an_etcd_that_hangs(plane: ControlPlane, tmp_path
 async def test_an_informer_goes_on_after_its_version_was_forgotten(
     plane: ControlPlane, tmp_path: Path
 ) -> None:
-    async with connected(plane, tmp_path) as client:
+    async with connected(plane.admin_kubeconfig(tmp_path / "kc")) as client:
         informer = Informer(client, "v1", "ConfigMap", namespace="default")
         lists = 0
         listed = client.list
@@ -170,7 +164,7 @@ async def test_an_informer_goes_on_after_its_version_was_forgotten(
 async def test_the_outcome_of_a_refused_connection_is_known(
     plane: ControlPlane, tmp_path: Path
 ) -> None:
-    async with connected(plane, tmp_path) as client:
+    async with connected(plane.admin_kubeconfig(tmp_path / "kc")) as client:
         await client.apply(config_map(1, k="v"))
         await asyncio.to_thread(plane.stop_apiserver, signal.SIGKILL)
         failures = []

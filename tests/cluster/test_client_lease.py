@@ -10,20 +10,18 @@ import pytest
 
 from installer.cluster.client import ApiClient
 from installer.cluster.holder import Holder
-from installer.cluster.kubeconfig import load_target
 from installer.cluster.lease import ClusterLease, lease_ref
 from installer.core.clock import SystemClock
 from installer.core.errors import InstallError
 from installer.core.objects import ObjectRef
+from tests.cluster.clients import connected
 from tests.lab.control_plane import ControlPlane
 
 
 @pytest.fixture
 async def client(control_plane: ControlPlane, tmp_path: Path) -> AsyncIterator[ApiClient]:
-    kubeconfig = control_plane.admin_kubeconfig(tmp_path / "kc")
-    target = await load_target(kubeconfig, None, tmp_path / "scratch", clock=SystemClock())
-    async with ApiClient(target, clock=SystemClock()) as connected:
-        yield connected
+    async with connected(control_plane.admin_kubeconfig(tmp_path / "kc")) as made:
+        yield made
 
 
 @pytest.fixture

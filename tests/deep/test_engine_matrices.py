@@ -23,15 +23,12 @@ def test_the_matrix_covers_the_run(whole: Path) -> None:
     assert counts(whole / "far")[0] == LAST_RECORD
 
 
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("first", range(1, LAST_RECORD + 1))
-def test_killed_at_a_record_and_again_at_every_record_of_the_resume(
-    mill: Mill, whole: Path, tmp_path: Path, first: int
-) -> None:
+def kill_every_resume(mill: Mill, whole: Path, folder: Path, first: str) -> None:
+    """Killed at ``first``, and the resume at each of its records in turn: always the same end."""
     for second in range(1, LAST_RECORD + 20):
-        root = tmp_path / str(second)
+        root = folder / str(second)
         root.mkdir()
-        assert mill.run(root / "dir", root / "far", f"record:{first}") == -9
+        assert mill.run(root / "dir", root / "far", first) == -9
         again = mill.run(root / "dir", root / "far", f"record:{second}")
         if again == 0:
             assert_same_end(root, whole)
@@ -44,24 +41,20 @@ def test_killed_at_a_record_and_again_at_every_record_of_the_resume(
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize("first", range(1, LAST_RECORD + 1))
+def test_killed_at_a_record_and_again_at_every_record_of_the_resume(
+    mill: Mill, whole: Path, tmp_path: Path, first: int
+) -> None:
+    kill_every_resume(mill, whole, tmp_path, f"record:{first}")
+
+
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("side", ["before", "after"])
 @pytest.mark.parametrize("first", range(1, 25))
 def test_killed_around_a_write_and_again_at_every_record_of_the_resume(
     mill: Mill, whole: Path, tmp_path: Path, first: int, side: str
 ) -> None:
-    for second in range(1, LAST_RECORD + 20):
-        root = tmp_path / str(second)
-        root.mkdir()
-        assert mill.run(root / "dir", root / "far", f"call:{first}:{side}") == -9
-        again = mill.run(root / "dir", root / "far", f"record:{second}")
-        if again == 0:
-            assert_same_end(root, whole)
-            return
-        assert again == -9
-        assert mill.run(root / "dir", root / "far") == 0
-        assert_same_end(root, whole)
-        assert len(FarEnd(root / "far").calls) == counts(whole / "far")[1]
-    raise AssertionError("the resume never came to its end")
+    kill_every_resume(mill, whole, tmp_path, f"call:{first}:{side}")
 
 
 @pytest.mark.timeout(600)
