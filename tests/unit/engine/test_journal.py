@@ -327,7 +327,9 @@ def test_data_that_is_not_json_is_refused_before_anything_is_written(
     assert Journal.open(tmp_path, FakeClock())[1].seq == 2
 
 
-def test_ten_thousand_lines_are_replayed_in_150_ms(tmp_path: Path) -> None:
+def test_ten_thousand_lines_are_replayed_in_a_few_times_what_their_json_takes(
+    tmp_path: Path,
+) -> None:
     records, prev, out = [], lines.FIRST, []
     events: list[ev.Event] = [begin()]
     for number in range(2499):
@@ -345,14 +347,18 @@ def test_ten_thousand_lines_are_replayed_in_150_ms(tmp_path: Path) -> None:
         out.append(line)
     file_of(tmp_path, 1).parent.mkdir()
     file_of(tmp_path, 1).write_bytes(b"\n".join(out) + b"\n")
-    took = []
-    for _ in range(3):  # processor time: what else the machine does is not our business
+    took, json_took = [], []
+    for _ in range(3):  # side by side, in processor time: how fast the machine is does not count
         before = time.process_time()
         _, state, _ = Journal.open(tmp_path, FakeClock())
         took.append(time.process_time() - before)
+        before = time.process_time()
+        for line in out:
+            json.loads(line)
+        json_took.append(time.process_time() - before)
     assert state == fold(records)
     assert len(events) == 9997
-    assert min(took) <= 0.150
+    assert min(took) <= 6 * min(json_took)
 
 
 def test_a_line_is_readable_json(tmp_path: Path) -> None:
