@@ -30,19 +30,6 @@ class Credentials(Protocol):
         ...
 
 
-class FixedCredentials:
-    """A token or certificate that nothing renews."""
-
-    def __init__(self, grant: Grant) -> None:
-        self._grant = grant
-
-    async def current(self) -> Grant:
-        return self._grant
-
-    async def renew(self, refused: Grant) -> Grant | None:
-        return None
-
-
 def grant_from(
     *, token: str, certificate: str, key: str, told: str, certificate_ends: datetime | None
 ) -> Grant:

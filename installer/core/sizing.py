@@ -225,11 +225,3 @@ def _remedy(row: SizeRow, shortages: Sequence[Shortage]) -> str:
             )
             add.append(f"{count} {role} of {pool.cpu} CPU, {pool.memory_gb} GB, {pool.disk_gb} GB")
     return f"{text}. Add {', '.join(add)}, or choose a smaller row." if add else f"{text}."
-
-
-def largest_fit(
-    hosts: Sequence[HostFacts] | None, optional: Collection[Role] = ()
-) -> SizeRow | None:
-    """The largest real row that the hosts carry; None when none does or nothing is known."""
-    fitting = [row for row in REAL_ROWS if judge(row, hosts, optional).fit is Fit.FITS]
-    return fitting[-1] if fitting else None

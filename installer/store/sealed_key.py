@@ -17,7 +17,7 @@ from installer.core.errors import ExitCode, InstallError
 from installer.core.secrets import SHORTEST_GIVEN, SecretText
 from installer.store.private_input import read_private
 
-STRONG_PASSPHRASE = 16  # characters from which no note is shown
+STRONG_PASSPHRASE = 16  # random characters that are out of reach of guesses made at leisure
 USUAL_WORK = 16  # scrypt's log2(N), 64 MiB; the age program itself uses 18
 TOO_MUCH_WORK = "Excessive work"
 _SEAL_ATTEMPTS = 3
@@ -165,21 +165,6 @@ def checked_passphrase(text: str) -> Passphrase:
         )
     redaction.register([text])
     return Passphrase(SecretText(text))
-
-
-def passphrase_weakness(passphrase: Passphrase) -> str:
-    """A note for the operator who chooses it; empty when nothing is to be said.
-
-    Only the length is judged: whoever copies the file can try guesses at leisure.
-    """
-    length = len(passphrase.text)
-    if length >= STRONG_PASSPHRASE:
-        return ""
-    return (
-        f"The passphrase has {length} characters. Whoever obtains a copy of the sealed file can "
-        f"try guesses without end; five random words or {STRONG_PASSPHRASE} random characters "
-        "are out of reach."
-    )
 
 
 def check_new_passphrase(passphrase: Passphrase) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from installer.cluster.client import ApiClient
-from installer.cluster.credentials import FixedCredentials, Grant
+from installer.cluster.credentials import Grant
 from installer.cluster.failures import ApiFailure, FailureKind
 from installer.cluster.kubeconfig import load_target
 from installer.cluster.target import ClusterTarget
@@ -15,6 +15,7 @@ from installer.core.clock import SystemClock
 from installer.core.errors import InstallError
 from installer.core.objects import ObjectRef
 from tests.lab.control_plane import ControlPlane
+from tests.lab.fixed_credentials import FixedCredentials
 
 REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 

@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager
 import pytest
 
 from installer.cluster.client import ApiClient
-from installer.cluster.credentials import FixedCredentials, Grant
+from installer.cluster.credentials import Grant
 from installer.cluster.failures import ApiFailure, FailureKind
 from installer.cluster.target import ClusterTarget
 from installer.core.clock import SystemClock
 from installer.core.objects import ObjectRef
+from tests.lab.fixed_credentials import FixedCredentials
 from tests.unit.cluster.fake_api import FakeApi, Handler, Reply, Request, fake_api, status
 
 CONFIG = {

@@ -16,11 +16,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from installer.cluster import transport
 from installer.cluster.client import ApiClient
-from installer.cluster.credentials import FixedCredentials, Grant
+from installer.cluster.credentials import Grant
 from installer.cluster.failures import Action, ApiFailure, FailureKind
 from installer.cluster.target import ClusterTarget
 from installer.core.clock import SystemClock
 from installer.core.objects import ObjectRef
+from tests.lab.fixed_credentials import FixedCredentials
 from tests.lab.pki import Authority, KeyPair
 from tests.unit.cluster.fake_api import FakeApi, Reply, Request, fake_api, status
 

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from installer.cluster.client import ApiClient
-from installer.cluster.credentials import FixedCredentials, Grant
+from installer.cluster.credentials import Grant
 from installer.cluster.failures import ApiFailure, FailureKind
 from installer.cluster.informer import Informer, Informers, Key
 from installer.cluster.target import ClusterTarget
 from installer.core.errors import InstallError
 from installer.core.objects import Manifest
+from tests.lab.fixed_credentials import FixedCredentials
 from tests.unit.cluster.fake_api import FakeApi, Handler, Reply, Request, fake_api, status
 from tests.unit.cluster.quick_clock import QuickClock
 

@@ -13,12 +13,13 @@ import pytest
 
 from installer.cluster.client import ApiClient
 from installer.cluster.control import control_namespace_manifest
-from installer.cluster.credentials import FixedCredentials, Grant
+from installer.cluster.credentials import Grant
 from installer.cluster.holder import ANNOTATION_HOLDER, Holder
 from installer.cluster.lease import ClusterLease
 from installer.cluster.target import ClusterTarget
 from installer.core.errors import ExitCode, InstallError
 from installer.core.objects import ANNOTATION_OWNER, Manifest
+from tests.lab.fixed_credentials import FixedCredentials
 from tests.unit.cluster.fake_api import FakeApi, Handler, Reply, Request, fake_api, status
 from tests.unit.cluster.quick_clock import START, QuickClock
 from tests.unit.cluster.stored_api import StoredApi

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from installer.cluster.client import ApiClient
-from installer.cluster.credentials import FixedCredentials, Grant
+from installer.cluster.credentials import Grant
 from installer.cluster.failures import ApiFailure
 from installer.cluster.rights import Right, missing_rights
 from installer.cluster.target import ClusterTarget
 from installer.core.clock import Clock, SystemClock
+from tests.lab.fixed_credentials import FixedCredentials
 from tests.unit.cluster.fake_api import FakeApi, Reply, Request, fake_api, status
 
 

@@ -24,7 +24,6 @@ from installer.store.sealed_key import (
     Passphrase,
     Recipients,
     check_new_passphrase,
-    passphrase_weakness,
     read_identity_file,
     read_passphrase_file,
     recipients_key,
@@ -58,9 +57,7 @@ def test_a_passphrase_file_that_cannot_serve_is_refused(tmp_path: Path) -> None:
     assert code_of(tmp_path / "none") == "PASSPHRASE-FILE"
 
 
-def test_weakness_is_told_and_a_tiny_passphrase_never_seals(tmp_path: Path) -> None:
-    assert passphrase_weakness(PASSPHRASE) == ""
-    assert "12 characters" in passphrase_weakness(Passphrase(SecretText("twelve chars")))
+def test_a_tiny_passphrase_never_seals(tmp_path: Path) -> None:
     tiny = Passphrase(SecretText("7 chars"))
     with pytest.raises(InstallError, match="PASSPHRASE-SHORT"):
         check_new_passphrase(tiny)
