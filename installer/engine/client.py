@@ -207,5 +207,5 @@ def engine_gone() -> InstallError:
         "Its socket was closed. What it did is in the journal.",
         "Look at logs/engine.log in the install's directory, then resume.",
         retryable=True,
-        exit_code=ExitCode.INTERNAL,
+        exit_code=ExitCode.FAILED,
     )
