@@ -9,12 +9,12 @@ from typing import Any
 
 from installer.core.objects import Manifest
 from installer.core.secrets import make_secret
-from installer.core.settings_validation import validate_settings
-from manifests.registry import all_components, secret_declarations, settings_model
+from manifests.registry import all_components, secret_declarations
 from manifests.rendering import Renderer
 from tests.truth.pod_network import PodNetwork, service_address
 from tests.truth.pods import Pod, contents_of
 from tests.truth.redis_client import Connection, RedisError
+from tests.unit.manifests import samples
 
 NAME = "redis-synapse"
 
@@ -23,21 +23,7 @@ def rendered(
     row: str, components: Mapping[str, Any] | None = None
 ) -> tuple[list[Manifest], dict[str, str]]:
     """Every object of an install of that size with made secrets, and those secrets."""
-    settings = validate_settings(
-        settings_model(),
-        {
-            "version": 1,
-            "server": {
-                "name": "example.org",
-                "organisation": "Example",
-                "admin_contact": "admin@example.org",
-            },
-            "scale": {"row": row},
-            "cluster": {"kubeconfig": "kubeconfig"},
-            "load_balancer": "existing",
-            "components": dict(components or {}),
-        },
-    )
+    settings = samples.settings(row, components=dict(components or {}))
     secrets = {d.name: make_secret(d) for d in secret_declarations(settings)}
     renderer = Renderer(settings, all_components(), install_uid="truth", key=b"k" * 32)
     renderer.waves(lambda name: f"hmac:{name}")

@@ -60,10 +60,6 @@ class Writer:
             else:
                 self.misplaced.append(str(role))
 
-    def refused_for(self) -> float:
-        """Seconds from the first to the last refusal."""
-        return self.refused[-1] - self.refused[0] if self.refused else 0.0
-
     def longest_gap(self, since: float) -> float:
         """Seconds between two acknowledged writes, at most, from the last one before ``since``."""
         before = [at for at in self.acknowledged if at < since][-1:]
