@@ -58,7 +58,8 @@ def _add_inputs(group: argparse._ArgumentGroup) -> None:
         "--dir",
         metavar="DIR",
         type=Path,
-        help="the install's directory (default: this one if it holds an install, else a new one)",
+        help="the install's directory (default: this one if it holds an install, "
+        "else install-ID in it)",
     )
     group.add_argument("--kubeconfig", metavar="FILE", type=Path, help="how to reach the cluster")
     group.add_argument("--context", metavar="NAME", default="", help="context of the kubeconfig")
@@ -66,7 +67,7 @@ def _add_inputs(group: argparse._ArgumentGroup) -> None:
         "--passphrase-file",
         metavar="FILE",
         type=Path,
-        help="passphrase of the sealed secrets (default: asked on the terminal)",
+        help="passphrase of the sealed secrets in its first line (default: asked for)",
     )
     group.add_argument(
         "--identity-file",
@@ -173,7 +174,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(run(options, sys.stdout, sys.stderr))
     except KeyboardInterrupt:
-        sys.stderr.write("\nLeft. An engine that was started goes on; --resume attaches to it.\n")
+        sys.stderr.write("\nLeft.\n")
         return int(ExitCode.REFUSED)
     except BrokenPipeError:
         return int(ExitCode.FAILED)

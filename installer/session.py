@@ -21,7 +21,12 @@ from installer.engine.estimate import remaining
 from installer.engine.journal import Journal
 from installer.engine.process import KEPT_ALIVE_BY, killed_at_logout, spawn, started
 from installer.rehearsal.faults import FAULTS, checked
-from installer.store.directory import InstallDirectory, check_directory, choose_directory
+from installer.store.directory import (
+    InstallDirectory,
+    check_directory,
+    choose_directory,
+    installs_below,
+)
 from installer.store.sealed_key import (
     SealKey,
     checked_passphrase,
@@ -169,6 +174,10 @@ class Session:
         return self.key is not None or self.is_rehearsal
 
     # -- working ------------------------------------------------------------------------------
+
+    def check_given(self, given: Sequence[str]) -> None:
+        """Refuses ``--secret`` options as :meth:`establish` would; keeps nothing of them."""
+        workspace.given_values(self.settings, given)
 
     async def establish(self, given: Sequence[str] = ()) -> None:
         """Makes the directory, puts settings and target into it, makes and seals the secrets.
@@ -359,10 +368,12 @@ def _refuse_unknown_faults(rehearsal: Rehearsal) -> None:
 
 
 def _no_install(directory: InstallDirectory) -> InstallError:
+    below = ", ".join(found.root.name for found in installs_below(directory.root))
+    several = f" There are installs in it: {below}." if below else ""
     return InstallError(
         code="NO-INSTALL",
         title="There is no install here",
-        cause=f"{directory.root} holds no settings.yaml.",
+        cause=f"{directory.root} holds no settings.yaml.{several}",
         remedy="Give --answers FILE to start one (see examples/), or --dir DIR of an existing one.",
         exit_code=ExitCode.USAGE,
     )

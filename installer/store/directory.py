@@ -98,6 +98,9 @@ def choose_directory(
 ) -> InstallDirectory:
     """Where the install lives: as wanted, else here if one is here, else ``install-<id>`` here.
 
+    Without an id it is the only install below this directory; where there are none or several it
+    is this directory, which holds none.
+
     Only chooses: :meth:`InstallDirectory.create` makes it, after it was named in the plan.
     """
     here = (Path.cwd() if current is None else current).absolute()
@@ -105,7 +108,16 @@ def choose_directory(
         return InstallDirectory((here / wanted.expanduser()).absolute())
     if InstallDirectory(here).holds_install():
         return InstallDirectory(here)
-    return InstallDirectory(here / f"install-{install_id}")
+    if install_id:
+        return InstallDirectory(here / f"install-{install_id}")
+    below = installs_below(here)
+    return below[0] if len(below) == 1 else InstallDirectory(here)
+
+
+def installs_below(root: Path) -> tuple[InstallDirectory, ...]:
+    """The installs that :func:`choose_directory` made in a directory, by name."""
+    found = (InstallDirectory(path) for path in sorted(root.glob("install-*")))
+    return tuple(directory for directory in found if directory.holds_install())
 
 
 def check_directory(

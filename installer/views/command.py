@@ -12,6 +12,7 @@ from installer.core.survey import PlanReport
 from installer.session import Inputs, Rehearsal, Request, Session, fault_lines, schema, unforeseen
 from installer.views.consent import confirm_destruction, confirm_plan
 from installer.views.follow import follow
+from installer.views.keyboard import ask_hidden
 from installer.views.options import Options
 from installer.views.output import Output
 
@@ -24,6 +25,9 @@ def run(options: Options, out: TextIO, err: TextIO) -> ExitCode:
     except InstallError as error:
         output.problem(error)
         code = error.exit_code
+    except KeyboardInterrupt:
+        output.left()
+        code = ExitCode.REFUSED
     except BrokenPipeError:
         raise
     except Exception as defect:
@@ -74,6 +78,7 @@ def _inputs(options: Options) -> Inputs:
 
 async def _show_plan(session: Session, options: Options, output: Output) -> ExitCode:
     request = Request(consents=options.yes_destroy)
+    session.check_given(options.secrets)
     if session.is_established:
         await _open(session, options)
         output.plan(await session.plan(request))
@@ -131,6 +136,7 @@ async def _run(
     typed = confirm_destruction(report.plan, request.consents, output)
     request = Request(request.kind, request.destroy, tuple({*request.consents, *typed}))
     output.hint("Starting the engine ...")
+    output.engine_started = True
     attached = await session.start(
         report.plan, request, by=by, unattended=not output.can_ask or options.yes
     )
@@ -153,6 +159,7 @@ def _approval(
 
 
 async def _attach(session: Session, output: Output) -> ExitCode:
+    output.engine_started = True
     output.say(f"An engine is at work here: {session.engine()}. Attaching.")
     return await follow(await session.attach(), output)
 
@@ -173,9 +180,9 @@ def _asked_passphrase(session: Session) -> str:
     if not sys.stdin.isatty():
         raise _nobody_to_ask("give the passphrase", "--passphrase-file FILE")
     if session.is_established:
-        return getpass.getpass("Passphrase of the sealed secrets: ")
-    first = getpass.getpass("Choose a passphrase for the secrets (nobody can recover it): ")
-    if first != getpass.getpass("The same again: "):
+        return ask_hidden("Passphrase of the sealed secrets: ")
+    first = ask_hidden("Choose a passphrase for the secrets (nobody can recover it): ")
+    if first != ask_hidden("The same again: "):
         raise InstallError(
             code="PASSPHRASE-DIFFERS",
             title="The two passphrases differ",

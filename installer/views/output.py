@@ -12,6 +12,7 @@ from installer.core.survey import PlanReport
 from installer.core.version import PRODUCT_VERSION
 from installer.session import Session, time_left
 from installer.views.json_lines import JsonView
+from installer.views.keyboard import ask
 from installer.views.options import Options
 from installer.views.plain import PlainView, failure_lines
 from installer.views.plan_words import plan_lines
@@ -30,6 +31,7 @@ class Output:
         self._err = err
         self._json = JsonView(out) if options.json else None
         self.directory: Path | None = None  # of the install, once it is known
+        self.engine_started = False
         self._plain = PlainView(out, terminal=_can_redraw(out), left=time_left)
 
     @property
@@ -83,9 +85,12 @@ class Output:
 
     def ask(self, question: str) -> str:
         """One line from the keyboard; empty at its end."""
-        self._out.write(question)
-        self._out.flush()
-        return sys.stdin.readline().strip()
+        return ask(question, self._out)
+
+    def left(self) -> None:
+        """Ctrl+C ended the view: what goes on without it."""
+        goes_on = "The engine goes on; --resume attaches to it."
+        self._err.write(f"\nLeft. {goes_on if self.engine_started else 'Nothing was started.'}\n")
 
     def problem(self, error: InstallError) -> None:
         if self._json is not None:

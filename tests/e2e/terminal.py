@@ -56,6 +56,10 @@ class Terminal:
     def type(self, line: str) -> None:
         os.write(self._master, line.encode() + b"\n")
 
+    def interrupt(self) -> None:
+        """Ctrl+C and nothing after it."""
+        os.write(self._master, b"\x03")
+
     def hang_up(self) -> None:
         """Closes the terminal's window, so to speak: the kernel sends SIGHUP."""
         if self._master >= 0:

@@ -33,6 +33,13 @@ def test_a_secret_that_is_given_at_a_rehearsal_is_checked_and_then_found_nowhere
     given.write_text(canary + "\n")
     literal = product.install("--secret", f"redis-synapse-password={canary}", view="", code=3)
     assert canary not in literal.text
+    shown = product.run(
+        *("--answers", str(product.answers), "--rehearse", "--plan"),
+        *("--secret", f"redis-synapse-password={canary}"),
+        view="",
+        code=3,
+    )
+    assert "GIVEN-SECRET-REFUSED" in shown.err
     unknown = product.install("--secret", f"redis-synapse-pasword=@{given}", view="", code=3)
     assert "did you mean redis-synapse-password" in " ".join(unknown.err.split())
     assert product.install(*words).of("run-finished")
@@ -123,7 +130,22 @@ def test_a_passphrase_is_asked_for_twice_and_opens_nothing_when_it_is_wrong(
             assert not product.directory.exists()
 
             with Terminal(product, *words) as terminal:
+                terminal.until("Choose a passphrase")
+                terminal.interrupt()
+                left = terminal.finish()
+            assert left.code == 4
+            assert "Left. Nothing was started." in left.out
+            assert not product.directory.exists()
+
+            with Terminal(product, *words) as terminal:
                 choose(terminal, phrase, phrase)
+                terminal.until("Type yes to go on: ")
+                terminal.interrupt()
+                assert "Left. Nothing was started." in terminal.finish().out
+
+            with Terminal(product, *words) as terminal:
+                terminal.until("Passphrase of the sealed secrets")
+                terminal.type(phrase)
                 terminal.until("Type yes to go on: ")
                 terminal.type("no")
                 refused = terminal.finish()

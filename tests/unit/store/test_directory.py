@@ -14,6 +14,7 @@ from installer.store.directory import (
     choose_directory,
     filesystem_of,
     git_ignores,
+    installs_below,
 )
 
 LINE = "{number} 1 0:{number} / {point} rw,relatime shared:1 - {kind} {source} rw\n"
@@ -47,6 +48,23 @@ def git(*words: str, cwd: Path) -> None:
 def test_a_wanted_directory_is_taken(tmp_path: Path) -> None:
     assert choose_directory(Path("x"), "id", current=tmp_path).root == tmp_path / "x"
     assert choose_directory(tmp_path, "id").root == tmp_path
+
+
+def test_without_an_id_it_is_the_only_install_below(tmp_path: Path) -> None:
+    assert choose_directory(None, "", current=tmp_path).root == tmp_path
+    (tmp_path / "install-empty").mkdir()
+    assert choose_directory(None, "", current=tmp_path).root == tmp_path
+    for name in ("chat", "other"):
+        (tmp_path / f"install-{name}").mkdir()
+        (tmp_path / f"install-{name}" / "target.json").write_text("{}")
+        only = name == "chat"
+        expected = tmp_path / "install-chat" if only else tmp_path
+        assert choose_directory(None, "", current=tmp_path).root == expected
+    assert [found.root.name for found in installs_below(tmp_path)] == [
+        "install-chat",
+        "install-other",
+    ]
+    assert choose_directory(None, "third", current=tmp_path).root == tmp_path / "install-third"
 
 
 def test_the_current_directory_is_taken_when_it_holds_an_install(tmp_path: Path) -> None:
