@@ -242,14 +242,14 @@ RULES: tuple[Rule, ...] = (
         Action.RETRY,
         lambda reply, _: reply.status in (502, 503, 504) or reply.reason == "ServerTimeout",
         "The API server is not available",
-        "It is tried again by itself; if it lasts, see the control plane's state.",
+        "See the control plane's state, then start again.",
     ),
     Rule(
         FailureKind.SERVER_ERROR,
         Action.RETRY,
         lambda reply, _: reply.status >= 500,
         "The API server failed on {target}",
-        "It is tried again by itself; if it lasts, see the logs of the API server and of etcd.",
+        "See the logs of the API server and of etcd, then start again.",
     ),
     Rule(
         FailureKind.NOT_KUBERNETES,

@@ -21,7 +21,7 @@ _X509_NOT_YET_VALID = 9
 _X509_EXPIRED = 10
 _X509_HOSTNAME = frozenset({62, 64})  # host name, IP address
 
-_AGAIN = "It is tried again by itself; if it lasts, see the network and the control plane's state."
+_AGAIN = "See the network and the control plane's state, then start again."
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:

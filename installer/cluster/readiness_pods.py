@@ -62,14 +62,15 @@ def leaving(workload: Mapping[str, Any], pods: Iterable[Mapping[str, Any]]) -> s
     """A StatefulSet makes a pod anew only when the old one is gone, which the kubelet of a node
     that does not answer never reports: which pod that is, and where; else empty."""
     for pod in pods:
-        since = pod["metadata"].get("deletionTimestamp")
+        due = pod["metadata"].get("deletionTimestamp")  # the request plus the grace period
         if (
-            since
+            due
             and workload["kind"] == "StatefulSet"
             and _owner_uid(pod) == workload["metadata"]["uid"]
         ):
             node = pod["spec"].get("nodeName", "no node")
-            return f"pod {pod['metadata']['name']} on {node} is being deleted since {since}"
+            name = pod["metadata"]["name"]
+            return f"pod {name} on {node} is being deleted, due to be gone at {due}"
     return ""
 
 

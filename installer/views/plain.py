@@ -179,6 +179,8 @@ def failure_lines(error: ErrorReport) -> list[tuple[str, str]]:
         for index, part in enumerate(textwrap.wrap(text, 80) or [""]):
             lines.append(("", f"{label + ':' if index == 0 else '':<8} {part}"))
     for seen in error.evidence:
+        if seen == f"{error.title}: {error.cause}":
+            continue
         for index, part in enumerate(textwrap.wrap(seen, 80) or [""]):
             lines.append(("", f"{'Seen:' if index == 0 else '':<8} {part}"))
     return lines

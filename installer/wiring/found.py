@@ -44,7 +44,7 @@ def sizing(settings: Settings, facts: ClusterFacts | None) -> tuple[str, ...]:
         f"hosts for all of it: {sums.hosts}, {sums.cpu:,} CPU, {sums.memory_gb:,} GB memory, "
         f"{sums.disk_gb:,} GB disk{room}",
         f"this cluster: {verdict.words}",
-        f"database connections: {budget.words}",
+        *((f"database connections: {budget.words}",) if consumers else ()),
     )
 
 

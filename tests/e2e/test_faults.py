@@ -70,7 +70,7 @@ def test_a_lost_node_is_named_and_the_run_goes_on_when_it_is_back(product: Produ
 
     def seen(out: str) -> object:
         words = " ".join(out.split())
-        return re.search(r"pod redis-\S+ on \S+ is being deleted since|DONE", words)
+        return re.search(r"pod redis-\S+ on \S+ is being deleted, due|DONE", words)
 
     running.until(seen)
     lost = [node for node in product.nodes() if node["status"] != "True"]

@@ -168,7 +168,7 @@ def test_a_pod_that_a_lost_node_does_not_let_go_is_told_for_stateful_sets_only()
     held["metadata"]["deletionTimestamp"] = "2026-11-24T06:44:00Z"
     owner = {"kind": "StatefulSet", "metadata": {"uid": "uid-1", "name": "web"}}
     assert leaving(owner, [pod(owner="uid-1"), held]) == (
-        "pod web-1 on app-4 is being deleted since 2026-11-24T06:44:00Z"
+        "pod web-1 on app-4 is being deleted, due to be gone at 2026-11-24T06:44:00Z"
     )
     assert leaving(owner, [pod(owner="uid-1")]) == ""
     assert leaving({**owner, "kind": "Deployment"}, [held]) == ""

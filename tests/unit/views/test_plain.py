@@ -2,12 +2,13 @@
 
 import io
 import re
+from dataclasses import replace
 
 import pytest
 
 from installer.core import events as ev
 from installer.core.state import RunState, fold
-from installer.views.plain import ERASE_LINE, PlainView, status_line
+from installer.views.plain import ERASE_LINE, PlainView, failure_lines, status_line
 from tests.unit.views.plans import ERROR, ZONE, approved, plan, recorded, started, step
 
 PLAN = plan(step("one", "service/a/b"), step("two"))
@@ -50,6 +51,12 @@ def test_a_failure_tells_code_cause_remedy_and_evidence_in_short_lines() -> None
     for part in ("IMAGE-NOT-FOUND", ERROR.title, "manifest unknown", ERROR.remedy, "14:30:52"):
         assert part in text
     assert max(map(len, text.splitlines())) <= 110
+
+
+def test_evidence_that_only_repeats_title_and_cause_is_not_told_again() -> None:
+    again = replace(ERROR, evidence=(f"{ERROR.title}: {ERROR.cause}", "seen besides"))
+    told = [text for _, text in failure_lines(again)]
+    assert [line for line in told if line.startswith("Seen:")] == ["Seen:    seen besides"]
 
 
 def test_the_stop_that_follows_a_failure_does_not_repeat_it() -> None:
