@@ -93,6 +93,15 @@ def test_settings_that_change_before_the_start_need_a_new_look(product: Product)
     assert product.engine() is None
 
 
+def all_run(cluster: Cluster) -> bool:
+    statuses = [
+        status
+        for pod in cluster.get("/api/v1/pods")["items"]
+        for status in pod["status"].get("containerStatuses", ())
+    ]
+    return bool(statuses) and all("running" in status["state"] for status in statuses)
+
+
 def test_a_failure_is_answered_on_the_terminal(product: Product) -> None:
     words = product.fast_install("--rehearse-fault", "crash-loop")
     asked = [word for word in words if word != "--yes"]
@@ -107,6 +116,7 @@ def test_a_failure_is_answered_on_the_terminal(product: Product) -> None:
         terminal.until("r try again; a stop here, everything done stays done: ")
         with Cluster(product.rehearsal) as cluster:
             cluster.steer("DELETE", "/faults/crash-loop")
+            product.until(lambda: all_run(cluster))  # their next start comes when it comes
         terminal.type("r")
         ran = terminal.finish()
     assert ran.code == 0
