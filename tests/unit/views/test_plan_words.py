@@ -1,9 +1,11 @@
 """The plan in words: complete, at most 80 columns, what is lost stands in it."""
 
+from dataclasses import replace
+
 import pytest
 
 from installer.core.plan import RunKind
-from installer.core.survey import Survey
+from installer.core.survey import ObjectChange, Survey
 from installer.views.plan_words import plan_lines
 from tests.unit.views.plans import CHANGED, plan, report, step
 
@@ -51,6 +53,16 @@ def test_no_line_is_wider_than_a_small_terminal() -> None:
 
 def test_shards_of_the_inventory_are_one_line() -> None:
     assert text_of().count("matrix-install-inventory") == 1
+
+
+def test_a_digest_is_told_as_what_it_means_and_a_cluster_wide_name_without_its_dash() -> None:
+    annotation = "spec.template.metadata.annotations[checksum/secret-a]"
+    before, after = "0" * 64, "1" * 64
+    change = ObjectChange("namespace/-/a", "web", (f'{annotation}: "{before}" -> "{after}"',))
+    text = text_of(survey=replace(CHANGED, changed=(change,)))
+    assert "pods start anew, because secret-a differs" in text
+    assert before not in text
+    assert "change: namespace/a\n" in text
 
 
 def test_a_rehearsal_says_so_first() -> None:
