@@ -112,6 +112,30 @@ def choose(terminal: Terminal, first: str, again: str) -> None:
     terminal.type(again)
 
 
+def assert_one_may_leave(product: Product, words: tuple[str, ...], phrase: str) -> None:
+    """Two that differ, or Ctrl+C at either question: nothing was started."""
+    with Terminal(product, *words) as terminal:
+        choose(terminal, phrase, phrase + "?")
+        differs = terminal.finish()
+    assert differs.code == 7
+    assert "PASSPHRASE-DIFFERS" in differs.out
+    assert not product.directory.exists()
+
+    with Terminal(product, *words) as terminal:
+        terminal.until("Choose a passphrase")
+        terminal.interrupt()
+        left = terminal.finish()
+    assert left.code == 4
+    assert "Left. Nothing was started." in left.out
+    assert not product.directory.exists()
+
+    with Terminal(product, *words) as terminal:
+        choose(terminal, phrase, phrase)
+        terminal.until("Type yes to go on: ")
+        terminal.interrupt()
+        assert "Left. Nothing was started." in terminal.finish().out
+
+
 def test_a_passphrase_is_asked_for_twice_and_opens_nothing_when_it_is_wrong(
     forker: Forker, disk_folder: Path
 ) -> None:
@@ -122,27 +146,7 @@ def test_a_passphrase_is_asked_for_twice_and_opens_nothing_when_it_is_wrong(
     with Product(forker, disk_folder / "near", canaries={"passphrase": phrase}) as product:
         words = ("--answers", str(product.answers), "--kubeconfig", str(far_end.kubeconfig))
         try:
-            with Terminal(product, *words) as terminal:
-                choose(terminal, phrase, phrase + "?")
-                differs = terminal.finish()
-            assert differs.code == 7
-            assert "PASSPHRASE-DIFFERS" in differs.out
-            assert not product.directory.exists()
-
-            with Terminal(product, *words) as terminal:
-                terminal.until("Choose a passphrase")
-                terminal.interrupt()
-                left = terminal.finish()
-            assert left.code == 4
-            assert "Left. Nothing was started." in left.out
-            assert not product.directory.exists()
-
-            with Terminal(product, *words) as terminal:
-                choose(terminal, phrase, phrase)
-                terminal.until("Type yes to go on: ")
-                terminal.interrupt()
-                assert "Left. Nothing was started." in terminal.finish().out
-
+            assert_one_may_leave(product, words, phrase)
             with Terminal(product, *words) as terminal:
                 terminal.until("Passphrase of the sealed secrets")
                 terminal.type(phrase)
