@@ -107,11 +107,12 @@ class Session:
         """Reads settings (``answers``, else those of the directory) and the remembered target.
 
         Raises SettingsError, InstallError SETTINGS-UNREADABLE, NO-INSTALL, DIRECTORY-UNUSABLE,
-        FAULT-UNKNOWN, NOT-A-REHEARSAL.
+        FAULT-UNKNOWN, IDENTITY-FIXED, NOT-A-REHEARSAL.
         """
         if inputs.answers is not None:
             settings = workspace.read_settings(inputs.answers).settings
             directory = choose_directory(inputs.directory, settings.install_id)
+            workspace.refuse_other_identity(directory, settings)
         else:
             directory = choose_directory(inputs.directory, "")
             if not directory.settings.is_file():
@@ -137,6 +138,11 @@ class Session:
     def is_established(self) -> bool:
         """Whether secrets were sealed here before, so that a key must fit instead of being new."""
         return self.directory.secrets.exists()
+
+    def require_target(self) -> None:
+        """Raises InstallError TARGET-UNKNOWN."""
+        if self.target is None:
+            target.required(self.directory.root)
 
     def engine(self) -> locks.Holder | None:
         """Who is at work on this directory now."""
@@ -186,8 +192,7 @@ class Session:
         instead. Raises InstallError before anything is written when a given secret is missing or
         refused.
         """
-        if self.target is None:
-            target.required(self.directory.root)
+        self.require_target()
         assert self.target is not None
         values = workspace.given_values(self.settings, given)
         if not self.is_established:

@@ -101,12 +101,8 @@ def check_scale(scale: Scale) -> Findings:
             yield Finding(("scale", "overrides", name), "changes nothing", "remove it")
 
 
-def check_where(hosts: tuple[Host, ...], cluster: Cluster) -> Findings:
-    if not hosts and cluster.kubeconfig is None:
-        yield Finding(
-            ("hosts",), "nowhere to install: give hosts, or the kubeconfig of a cluster",
-            "hosts: [{name: app-1, address: 10.10.0.21, roles: [app]}]",
-        )  # fmt: skip
+def check_where(cluster: Cluster) -> Findings:
+    # Neither hosts nor a cluster is no mistake: --kubeconfig may name one.
     if cluster.context is not None and cluster.kubeconfig is None:
         yield Finding(
             ("cluster", "context"), "means something with a kubeconfig only", value=cluster.context
@@ -316,7 +312,7 @@ _CHECKS: tuple[tuple[Callable[..., Findings], tuple[str, ...]], ...] = (
     (check_names, ("server",)),
     (check_install_id, ("install", "server")),
     (check_scale, ("scale",)),
-    (check_where, ("hosts", "cluster")),
+    (check_where, ("cluster",)),
     (check_hosts, ("hosts",)),
     (check_roles, ("hosts", "scale", "cluster")),
     (check_overlaps, ("networks",)),

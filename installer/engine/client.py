@@ -125,6 +125,7 @@ class EngineClient:
             raise engine_gone() from error
         finally:
             self._asked.pop(command.id, None)
+            reply.cancel()  # where the write failed, nobody waits for it any more
 
     async def close(self) -> None:
         self._pump.cancel()

@@ -120,6 +120,7 @@ async def _run(
         return await _attach(session, output)
     if not options.yes and not output.can_ask:
         raise _nobody_to_ask("accept the plan", "--yes")
+    session.require_target()
     for line in session.cautions():
         output.say(line)
     await _open(session, options, establish=True)
@@ -181,16 +182,11 @@ def _asked_passphrase(session: Session) -> str:
         raise _nobody_to_ask("give the passphrase", "--passphrase-file FILE")
     if session.is_established:
         return ask_hidden("Passphrase of the sealed secrets: ")
-    first = ask_hidden("Choose a passphrase for the secrets (nobody can recover it): ")
-    if first != ask_hidden("The same again: "):
-        raise InstallError(
-            code="PASSPHRASE-DIFFERS",
-            title="The two passphrases differ",
-            cause="They must be the same, as nobody can recover a mistyped one.",
-            remedy="Start again.",
-            exit_code=ExitCode.SECRETS,
-        )
-    return first
+    while True:
+        first = ask_hidden("Choose a passphrase for the secrets (nobody can recover it): ")
+        if first == ask_hidden("The same again: "):
+            return first
+        sys.stderr.write("The two differ. Once more.\n")
 
 
 def _nobody_to_ask(what: str, option: str) -> InstallError:

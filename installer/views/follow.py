@@ -1,6 +1,9 @@
 """Follows a run to its end and lets the operator answer failures on the terminal."""
 
+import asyncio
 import getpass
+from collections.abc import AsyncIterator
+from typing import TypeVar
 
 from installer.core.commands import Verb
 from installer.core.errors import ExitCode
@@ -12,13 +15,48 @@ from installer.views.output import Output
 _ANSWERS = {"r": Verb.RETRY, "s": Verb.SKIP, "a": Verb.ABORT, "d": Verb.ACCEPT_DRIFT}
 
 
+SILENCE = 30.0  # seconds after which a view says that it is still there
+
+T = TypeVar("T")
+
+
+async def with_silence(news: AsyncIterator[T], seconds: float) -> AsyncIterator[T | None]:
+    """The items as they come, and None whenever none came for so long."""
+    following = asyncio.ensure_future(anext(news, _END))
+    try:
+        while True:
+            done, _ = await asyncio.wait([following], timeout=seconds)
+            if not done:
+                yield None
+                continue
+            item = following.result()
+            if isinstance(item, _End):
+                return
+            yield item
+            following = asyncio.ensure_future(anext(news, _END))
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+class _End:
+    """No more news."""
+
+
+_END = _End()
+
+
 async def follow(attached: Attached, output: Output) -> ExitCode:
     """Shows everything until the run is over. Leaving (Ctrl+C) does not stop the engine."""
     for line in attached.repairs:
         output.say(line)
+    news = with_silence(attached.news(), SILENCE)
     try:
-        async for item in attached.news():
+        async for item in news:
             state = attached.state
+            if item is None:
+                output.still_going(state)
+                continue
             if isinstance(item, Progress):
                 output.progress(item, state)
                 continue

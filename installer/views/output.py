@@ -69,6 +69,11 @@ class Output:
         else:
             self._plain.progress(progress, state)
 
+    def still_going(self, state: RunState) -> None:
+        """After a long silence: what is going on, for somebody who wonders whether it hangs."""
+        if self._json is None:
+            self._plain.still_going(state)
+
     def say(self, text: str) -> None:
         """Words for a person; a program that reads JSON needs none of them."""
         if self._json is None:

@@ -59,6 +59,12 @@ class PlainView:
             self._stamped(stamp, "WAIT", f"{_title(state.plan, progress.step)}: {seen}")
         self._draw_status(state)
 
+    def still_going(self, state: RunState) -> None:
+        """A sign of life for a log; a terminal's status line is one already."""
+        status = status_line(state, self._left(state))
+        if status and not self._terminal:
+            self._line(f"{words.time_now(self._zone)} {status.replace('RUN ', 'STILL ', 1)}")
+
     def say(self, text: str = "") -> None:
         """A line that is no event."""
         self._line(text)

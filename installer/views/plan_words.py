@@ -39,13 +39,13 @@ def plan_lines(report: PlanReport) -> list[str]:
     lines = _heading(report)
     for title in plan.phases:
         lines += _phase(title, [s for s in plan.steps if s.phase == title], report)
+    # Before what an operator decides on: the last screenful is what stands above the question.
+    lines += _section(f"Not proven by our own tests: {len(report.unproven)}", report.unproven)
     lines += _survey(report.survey, plan.kind)
     lines += _section("Sizing", report.sizing)
     lines += _section("Notes", plan.notes)
     lines += _section("Written besides, in every run", _standing(plan.standing))
-    lines += _undo(plan)
-    lines += _section(f"Not proven by our own tests: {len(report.unproven)}", report.unproven)
-    return lines
+    return lines + _undo(plan)
 
 
 def _heading(report: PlanReport) -> list[str]:

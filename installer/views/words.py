@@ -37,3 +37,8 @@ def listed(names: Iterable[str], limit: int = 6) -> str:
     if len(items) <= limit:
         return ", ".join(items)
     return f"{', '.join(items[:limit])} and {len(items) - limit} more"
+
+
+def time_now(zone: tzinfo | None = None) -> str:
+    """Local wall time, ``14:26:58``."""
+    return datetime.now().astimezone(zone).strftime("%H:%M:%S")

@@ -91,7 +91,9 @@ async def _install(
         plan,
         steps,
         _lease(link, workspace, request),
-        _install_survey(seen, facts, link.cluster.warnings),
+        _install_survey(
+            seen, facts, (*link.cluster.warnings, *found.missing_classes(workspace.settings, facts))
+        ),
         facts,
     )
 

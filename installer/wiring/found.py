@@ -29,6 +29,20 @@ def lines(facts: ClusterFacts) -> tuple[str, ...]:
     return (*text, *(f"{part} not known: {why}" for part, why in facts.unknown.items()))
 
 
+def missing_classes(settings: Settings, facts: ClusterFacts) -> tuple[str, ...]:
+    """Storage classes that the settings name and the cluster does not have."""
+    if "storage classes" in facts.unknown:
+        return ()
+    there = {found.name for found in facts.storage_classes}
+    named = settings.storage_classes.model_dump()
+    return tuple(
+        f"storage class {name} (storage_classes.{use}) is not on this cluster: volumes that ask "
+        "for it stay pending"
+        for use, name in named.items()
+        if name is not None and name not in there
+    )
+
+
 def sizing(settings: Settings, facts: ClusterFacts | None) -> tuple[str, ...]:
     """Row, sums, verdict and connections. Raises InstallError DATABASE-CONNECTIONS."""
     row = settings.size_row

@@ -61,13 +61,14 @@ def adopt_settings(directory: InstallDirectory, loaded: LoadedSettings[Settings]
     """
     if directory.settings.is_file() and directory.settings.samefile(loaded.path):
         return
-    _refuse_other_identity(directory, loaded.settings)
+    refuse_other_identity(directory, loaded.settings)
     tree = loaded.settings.to_tree(defaults=False)
     _make_absolute(tree, loaded.folder.absolute())
     save_settings(directory.settings, tree, before=loaded.document)
 
 
-def _refuse_other_identity(directory: InstallDirectory, new: Settings) -> None:
+def refuse_other_identity(directory: InstallDirectory, new: Settings) -> None:
+    """Raises InstallError IDENTITY-FIXED when an install of another name stands here."""
     if not (directory.settings.is_file() and has_records(directory)):
         return
     old = read_settings(directory.settings).settings

@@ -92,15 +92,15 @@ def test_a_rehearsal_is_remembered_and_calmed_by_a_resume_without_options(tmp_pa
     assert asked_again.target.rehearsal == faulty
 
 
-async def test_another_server_is_refused_in_the_directory_of_an_install(tmp_path: Path) -> None:
+def test_another_server_is_refused_in_the_directory_of_an_install(tmp_path: Path) -> None:
+    """Before anything is planned, let alone written."""
     folder = installed(tmp_path / "i", Target(Path("/k"), rehearsal=Rehearsal()))
     (folder / "journal" / "run-0001.jsonl").touch()
     other = tmp_path / "other.yaml"
     other.write_text(SMALL.read_text().replace("example.org", "other.example"))
-    session = Session.open(Inputs(other, folder, rehearsal=Rehearsal()))
     before = (folder / "settings.yaml").read_bytes()
     with pytest.raises(InstallError) as found:
-        await session.establish()
+        Session.open(Inputs(other, folder, rehearsal=Rehearsal()))
     assert found.value.code == "IDENTITY-FIXED"
     assert (folder / "settings.yaml").read_bytes() == before
     assert not (folder / "secrets.age").exists()

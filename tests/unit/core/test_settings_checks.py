@@ -63,7 +63,6 @@ def addresses(**values: str | None) -> dict[str, Any]:
             "scale.overrides.cache",
             "changes nothing",
         ),
-        (valid_tree(hosts=[]), "hosts", "nowhere to install"),
         (valid_tree(cluster={"context": "x"}), "cluster.context", "with a kubeconfig only"),
         (changed("hosts.1.name", "control-1"), "hosts[1].name", "the same as of host number 1"),
         (

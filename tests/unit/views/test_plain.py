@@ -141,3 +141,11 @@ def test_on_a_terminal_a_long_line_goes_on_below_itself(monkeypatch: pytest.Monk
     first = next(number for number, line in enumerate(lines) if "volume of ten" in line)
     assert max(map(len, lines)) < 60
     assert lines[first + 1].startswith(" " * 15)
+
+
+def test_a_long_silence_is_broken_in_a_log_and_not_on_a_terminal() -> None:
+    state = fold(recorded(started(), approved(PLAN), ev.StepIntent("one", "h")))
+    for terminal, told in ((False, True), (True, False)):
+        out = io.StringIO()
+        PlainView(out, terminal=terminal, zone=ZONE).still_going(state)
+        assert ("STILL 0 of 2 done: Title of one" in out.getvalue()) is told
