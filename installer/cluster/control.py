@@ -1,5 +1,6 @@
 """The control namespace: where the installer keeps its lease and its inventory."""
 
+from collections.abc import Callable
 from typing import Any
 
 from installer.cluster.client import ApiClient
@@ -13,6 +14,9 @@ from installer.core.objects import (
     Manifest,
     ObjectRef,
 )
+
+GOING_PATIENCE = 120.0  # seconds for a namespace of ours that was deleted; usually about six
+GOING_LOOK = 1.0
 
 
 def control_namespace(install_id: str) -> str:
@@ -46,15 +50,27 @@ def control_namespace_manifest(install_id: str, install_uid: str) -> Manifest:
     }
 
 
-async def ensure_control_namespace(client: ApiClient, install_id: str, install_uid: str) -> None:
-    """Makes the namespace if it is not there.
+async def ensure_control_namespace(
+    client: ApiClient,
+    install_id: str,
+    install_uid: str,
+    on_wait: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Makes the namespace if it is not there; one of ours that is going is waited out first.
 
-    It is created, not applied: two installs of one id that start together would both apply it
-    under the same field manager, and the later would take it over without a conflict. Raises
-    InstallError FOREIGN-OWNER if it is not this install's.
+    It goes when a run that destroys the install was killed before its end. It is created, not
+    applied: two installs of one id that start together would both apply it under the same field
+    manager, and the later would take it over without a conflict. ``on_wait`` is told in words
+    what is waited for. Raises InstallError FOREIGN-OWNER if it is not this install's,
+    NAMESPACE-TERMINATING if it does not go.
     """
     ref = control_namespace_ref(install_id)
     found = await client.get(ref)
+    deadline = client.clock.monotonic() + GOING_PATIENCE
+    while _going(found, install_uid) and client.clock.monotonic() < deadline:
+        on_wait(f"{ref} to be gone, which an earlier run deleted")
+        await client.clock.sleep(GOING_LOOK)
+        found = await client.get(ref)
     if found is None:
         try:
             await client.create(control_namespace_manifest(install_id, install_uid))
@@ -64,6 +80,12 @@ async def ensure_control_namespace(client: ApiClient, install_id: str, install_u
                 raise
             found = await client.get(ref)
     check_control_namespace(found, install_id, install_uid)
+
+
+def _going(found: Manifest | None, install_uid: str) -> bool:
+    if found is None or not found["metadata"].get("deletionTimestamp"):
+        return False
+    return claim_on(found, install_uid=install_uid) is None
 
 
 def check_control_namespace(found: Manifest | None, install_id: str, install_uid: str) -> None:
@@ -83,7 +105,8 @@ def check_control_namespace(found: Manifest | None, install_id: str, install_uid
         raise InstallError(
             code="NAMESPACE-TERMINATING",
             title=f"The namespace {name} is being deleted",
-            cause="Somebody deleted the installer's own namespace, and it is not gone yet.",
-            remedy="Wait until it is gone (kubectl get namespace) and try again.",
+            cause="The installer's own namespace was deleted, and something keeps it from going.",
+            remedy=f"See what does (kubectl describe namespace {name}), and try again when it is "
+            "gone.",
             retryable=True,
         )

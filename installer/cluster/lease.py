@@ -79,7 +79,9 @@ class ClusterLease:
         await budget.run(self._acquire, on_wait=lambda failure, _: self._on_wait(failure.cause))
 
     async def _acquire(self) -> None:
-        await ensure_control_namespace(self._client, self._install_id, self._holder.install_uid)
+        await ensure_control_namespace(
+            self._client, self._install_id, self._holder.install_uid, self._on_wait
+        )
         found = await self._client.get(self._ref)
         if found is None:
             await self._create()

@@ -347,3 +347,32 @@ async def test_a_create_whose_answer_was_lost_is_recognised_as_ours(bench: Bench
     await again.acquire()
     assert bench.clock.passed == 0
     assert again.still_held()
+
+
+def going_namespace(bench: Bench) -> None:
+    made = control_namespace_manifest("mx", "uid-1")
+    made["metadata"]["deletionTimestamp"] = "2026-11-24T06:00:00Z"
+    bench.store.put(NAMESPACE, made)
+
+
+async def test_our_namespace_that_is_going_is_waited_out_and_made_anew(bench: Bench) -> None:
+    """As after a destroying run that was killed before its end."""
+    going_namespace(bench)
+    told: list[str] = []
+    lease = ClusterLease(bench.client, install_id="mx", holder=bench.me, on_wait=told.append)
+    taking = asyncio.create_task(lease.acquire())
+    await bench.clock.slept_times(3)
+    del bench.store.objects[NAMESPACE]
+    await taking
+    assert "deletionTimestamp" not in bench.store.objects[NAMESPACE]["metadata"]
+    assert PATH in bench.store.objects
+    assert "mx-install" in told[0]
+
+
+async def test_our_namespace_that_does_not_go_is_told_in_the_end(bench: Bench) -> None:
+    going_namespace(bench)
+    with pytest.raises(InstallError) as refused:
+        await bench.lease().acquire()
+    assert refused.value.code == "NAMESPACE-TERMINATING"
+    assert "kubectl describe namespace mx-install" in refused.value.remedy
+    assert bench.clock.passed >= 60
