@@ -90,7 +90,7 @@ def test_the_build_server_runs_every_rung_even_after_a_failure(tmp_path: Path) -
         "check", "test", "test-truth", "test-cluster",
     ]  # fmt: skip
     assert done.returncode == 1
-    assert done.stdout.endswith("failed: test\n")
+    assert done.stdout.endswith("failed: make test\n")
 
 
 def test_the_build_server_passes_when_all_rungs_do(tmp_path: Path) -> None:
