@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,15 +12,12 @@ from tests.bench import applying, journal
 from tests.bench.measuring import Cost
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
-# Row -> highest ratio of wall and of CPU that is meant to hold.
-WANTED = {
-    "create 300 objects": (0.30, 1.2),
-    "apply them again, nothing changed": (0.10, 1.2),
-}
+# First word of a row -> highest ratio of wall and of CPU that is meant to hold.
+WANTED = {"create": (0.30, 1.2), "apply": (0.10, 1.2)}
 PEAK_MIB = 100
 
 
-def page(applied: applying.Applying, kept: journal.JournalFigures, rounds: int) -> str:
+def page(applied: Sequence[applying.Row], kept: journal.JournalFigures, rounds: int) -> str:
     """The whole page in Markdown."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return "\n".join(
@@ -33,12 +31,13 @@ def page(applied: applying.Applying, kept: journal.JournalFigures, rounds: int) 
             "## 300 objects in 12 kinds and 6 namespaces",
             "",
             "On one real API server with controllers. The peer is `kubectl apply --server-side` "
-            "of the server's own version. Ours also writes its inventory.",
+            "of the server's own version. Ours also writes its inventory. The far rows go through "
+            "a proxy that adds to each round trip.",
             "",
             "| | kubectl: wall s, CPU s, MiB | ours: wall s, CPU s, MiB | wall, CPU ratio "
             "| meant to be |",
             "|---|---|---|---|---|",
-            *(_row(name, peer, own) for name, peer, own in applied.rows()),
+            *map(_row, applied),
             "",
             f"Memory is meant to stay below {PEAK_MIB} MiB.",
             "",
@@ -58,11 +57,12 @@ def page(applied: applying.Applying, kept: journal.JournalFigures, rounds: int) 
     )
 
 
-def _row(name: str, peer: Cost, own: Cost) -> str:
-    wall, cpu = WANTED[name]
+def _row(row: applying.Row) -> str:
+    wall, cpu = WANTED[row.what.partition(" ")[0]]
+    ratios = f"{row.ours.wall / row.peer.wall:.2f}, {row.ours.cpu / row.peer.cpu:.2f}"
     return (
-        f"| {name} | {_cells(peer)} | {_cells(own)} | {own.wall / peer.wall:.2f}, "
-        f"{own.cpu / peer.cpu:.2f} | {wall:.2f}, {cpu:.1f} |"
+        f"| {row.what} | {_cells(row.peer)} | {_cells(row.ours)} | {ratios} "
+        f"| {wall:.2f}, {cpu:.1f} |"
     )
 
 
