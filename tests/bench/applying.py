@@ -21,11 +21,13 @@ ROUND_TRIP = 10.0  # milliseconds of the far server
 
 @dataclass(frozen=True)
 class Row:
-    """One thing done by both: medians over all rounds."""
+    """One thing done by both: medians over all rounds. ``within``: of ours, the part after the
+    cluster was reached, which is what a step of a running engine costs."""
 
     what: str
     peer: Cost
     ours: Cost
+    within: Cost
 
 
 def run(folder: Path, rounds: int) -> tuple[Row, ...]:
@@ -46,10 +48,17 @@ def _series(folder: Path, place: str, kubeconfig: str, rounds: int) -> tuple[Row
             for who, words in commands if number % 2 else reversed(commands):
                 costs.setdefault((phase, who), []).append(measure(words))
     far = f", {ROUND_TRIP:.0f} ms away" if place == "far" else ""
-    return tuple(
-        Row(phase + far, median(costs[phase, "kubectl"]), median(costs[phase, "ours"]))
-        for phase in dict.fromkeys(phase for phase, _ in costs)
-    )
+    rows = []
+    for phase in dict.fromkeys(phase for phase, _ in costs):
+        ours = costs[phase, "ours"]
+        peer = median(costs[phase, "kubectl"])
+        rows.append(Row(phase + far, peer, median(ours), median([_within(cost) for cost in ours])))
+    return tuple(rows)
+
+
+def _within(cost: Cost) -> Cost:
+    said = json.loads(cost.said)
+    return Cost(said["wall"], said["cpu"], cost.peak_mib)
 
 
 def _commands(folder: Path, name: str, kubeconfig: str) -> Iterator[tuple[str, Sequence[str]]]:

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cost:
-    """Wall and CPU seconds (its own children included), and the highest memory in MiB."""
+    """Wall and CPU seconds (its own children included), and the highest memory in MiB. ``said`` is
+    what the command printed."""
 
     wall: float
     cpu: float
     peak_mib: float
+    said: bytes = b""
 
 
 def measure(command: Sequence[str], *, cwd: str | None = None) -> Cost:
@@ -30,7 +32,7 @@ def measure(command: Sequence[str], *, cwd: str | None = None) -> Cost:
     wall = time.monotonic() - started
     if process.returncode:
         raise RuntimeError(f"{command[0]} ended with {process.returncode}: {said[-2000:]!r}")
-    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, said)
 
 
 def median(costs: Sequence[Cost]) -> Cost:
