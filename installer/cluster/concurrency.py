@@ -17,7 +17,8 @@ class RetryBudget:
 
     One budget serves one phase: the time spent waiting in all its calls side by side is not
     added up, but no call waits past ``seconds`` from its first failure, and the whole phase makes
-    no more than ``attempts`` repeats. Waits are drawn between nothing and a ceiling that doubles
+    no more than ``attempts`` repeats: enough for several hundred objects that are written side by
+    side through an outage of five minutes. Waits are drawn between nothing and a ceiling that doubles
     (full jitter), and are never shorter than the server's Retry-After.
     """
 
@@ -26,7 +27,7 @@ class RetryBudget:
         clock: Clock,
         *,
         seconds: float = 300.0,
-        attempts: int = 1000,
+        attempts: int = 10_000,
         base: float = 0.5,
         cap: float = 15.0,
         rng: random.Random | None = None,
