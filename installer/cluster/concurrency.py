@@ -18,8 +18,8 @@ class RetryBudget:
     One budget serves one phase: the time spent waiting in all its calls side by side is not
     added up, but no call waits past ``seconds`` from its first failure, and the whole phase makes
     no more than ``attempts`` repeats: enough for several hundred objects that are written side by
-    side through an outage of five minutes. Waits are drawn between nothing and a ceiling that doubles
-    (full jitter), and are never shorter than the server's Retry-After.
+    side through an outage of five minutes. Waits are drawn between nothing and a ceiling that
+    doubles (full jitter), and are never shorter than the server's Retry-After.
     """
 
     def __init__(
