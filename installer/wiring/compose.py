@@ -78,22 +78,16 @@ async def _install(
     needed = frozenset(item.ref.key for item in seen.need_consent)
     # An engine starts such a plan only with each of these names among its consents.
     handle.consents = seen.consents(Consents(recreate=needed, destroy=frozenset(request.consents)))
-    steps = install_steps(
-        waves,
-        reveal,
-        handle,
-        prune=seen.prune,
-        recreate={item.ref.key: item.wave for item in seen.need_consent},
-    )
+    recreate = {item.ref.key: item.wave for item in seen.need_consent}
+    steps = install_steps(waves, reveal, handle, prune=seen.prune, recreate=recreate)
     notes = (*renderer.changed_by_operator(), *_taken_back(seen), *_kept(seen))
     plan = _plan(RunKind.INSTALL, link, workspace, target, steps, notes)
+    warnings = (*link.cluster.warnings, *found.missing_classes(workspace.settings, facts))
     return Composition(
         plan,
         steps,
         _lease(link, workspace, request),
-        _install_survey(
-            seen, facts, (*link.cluster.warnings, *found.missing_classes(workspace.settings, facts))
-        ),
+        _install_survey(seen, facts, warnings),
         facts,
     )
 
