@@ -35,6 +35,7 @@ class PodProblem:
 
 # The words of a registry that does not have the image; anything else may pass by itself.
 _IMAGE_ABSENT = ("not found", "manifest unknown", "does not exist", "no such image")
+LATE_ACCOUNT = 180.0  # seconds
 _IMAGE_REFUSED = ("unauthorized", "denied", "forbidden", "authentication required")
 
 
@@ -306,6 +307,12 @@ def workload_problem(workload: Mapping[str, Any]) -> PodProblem | None:
     return refused_pods(workload, message, f"ReplicaFailure=True {message}".strip())
 
 
+def account_is_late(message: str) -> bool:
+    """A refusal that passes by itself: each namespace gets its default service account from a
+    controller, which may be behind (https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/)."""
+    return "error looking up service account" in message and "not found" in message
+
+
 def refused_pods(workload: Mapping[str, Any], message: str, evidence: str) -> PodProblem:
     """Pods refused by a quota, a pod security level or an admission webhook."""
     name = workload["metadata"]["name"]
@@ -313,7 +320,7 @@ def refused_pods(workload: Mapping[str, Any], message: str, evidence: str) -> Po
         code="PODS-REFUSED",
         pod="",
         container="",
-        grace=15.0,
+        grace=LATE_ACCOUNT if account_is_late(message) else 15.0,
         title=f"the cluster refuses the pods of {name}",
         cause=message or "a quota, a pod security level or an admission webhook forbids them",
         remedy="Raise the quota or change the rule named above, then try again.",

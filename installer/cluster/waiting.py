@@ -16,6 +16,7 @@ from installer.cluster.readiness import ClusterView, is_gated, readiness
 from installer.cluster.readiness_parts import Readiness, State
 from installer.cluster.readiness_pods import (
     PodProblem,
+    account_is_late,
     leaving,
     owned_by,
     pod_problems,
@@ -224,7 +225,12 @@ class _KindWait:
             found = await warnings_about(self._handle, workload)
         except ApiFailure:
             return ()  # without the right to read events the time-out tells less, but tells
-        return tuple(event for event in found if event.get("reason") == "FailedCreate")
+        return tuple(
+            event
+            for event in found
+            if event.get("reason") == "FailedCreate"
+            and not account_is_late(str(event.get("message", "")))
+        )
 
     def _missing_workloads(self) -> list[Manifest]:
         live = [self._objects.objects.get((r.namespace, r.name)) for r in self._wanted]

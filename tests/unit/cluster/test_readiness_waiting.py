@@ -203,7 +203,7 @@ async def test_after_a_definition_discovery_is_asked() -> None:
     assert 4 <= at.clock.passed <= 6
 
 
-def refused_event(at: World, count: int) -> Manifest:
+def refused_event(at: World, count: int, message: str = "exceeded quota: small") -> Manifest:
     workload = at.cluster.objects["statefulset.apps/mx-app/db"]
     return at.cluster.put(
         {
@@ -213,7 +213,7 @@ def refused_event(at: World, count: int) -> Manifest:
             "involvedObject": {"uid": workload["metadata"]["uid"]},
             "type": "Warning",
             "reason": "FailedCreate",
-            "message": "exceeded quota: small",
+            "message": message,
             "count": count,
         }
     )
@@ -259,3 +259,17 @@ async def test_a_refusal_from_before_our_write_is_no_sign() -> None:
     with pytest.raises(InstallError, match="NOT-READY") as caught:
         await wait_ready(at.handle, at.ctx, [manifest], 60)
     assert caught.value.evidence[-1].endswith("FailedCreate: exceeded quota: small (3 times)")
+
+
+async def test_a_namespace_s_own_account_that_comes_late_is_waited_for() -> None:
+    at = world()
+    manifest = ours("apps/v1", "StatefulSet", "db", spec={"replicas": 1})
+    await install(at, manifest)
+    late = 'pods "db-0" is forbidden: error looking up service account mx-app/default: not found'
+    for seconds in (5, 20, 40):
+        at.clock.at(seconds, partial(refused_event, at, seconds, late))
+    up = {"observedGeneration": 1, "updateRevision": "r", "currentRevision": "r"}
+    up |= {"replicas": 1, "readyReplicas": 1, "updatedReplicas": 1}
+    at.clock.at(50, lambda: at.cluster.status(ObjectRef.of(manifest), up))
+    await wait_ready(at.handle, at.ctx, [manifest])
+    assert at.clock.passed >= 50
